@@ -17,7 +17,9 @@ impl Config {
     pub fn to_child_json(&self) -> Result<String, String> {
         let passwords: Vec<&str> = self.feed.iter().map(|feed| feed.password.expose()).collect();
         let headers: Vec<_> = self.feed.iter().map(|feed| feed.headers.expose()).collect();
-        serde_json::to_string(&(self, passwords, headers))
+        let mut streams = self.streams.clone();
+        let sinks = streams.passwords().map(|password| password.expose().to_owned());
+        serde_json::to_string(&(self, passwords, headers, sinks))
             .map_err(|error| format!("the configuration cannot be handed to a child: {error}"))
     }
 
@@ -26,8 +28,8 @@ impl Config {
     /// # Errors
     /// Text that is not from [`Config::to_child_json`] of this build. The text itself is not repeated.
     pub fn from_child_json(json: &str) -> Result<Self, String> {
-        type Whole = (Config, Vec<String>, Vec<BTreeMap<String, String>>);
-        let (mut config, passwords, headers): Whole = serde_json::from_str(json).map_err(|error| {
+        type Whole = (Config, Vec<String>, Vec<BTreeMap<String, String>>, Vec<String>);
+        let (mut config, passwords, headers, sinks): Whole = serde_json::from_str(json).map_err(|error| {
             // The message of a wrong value would repeat it, and it may be a secret.
             let (line, column) = (error.line(), error.column());
             format!("the coordinator's configuration cannot be read at {line}:{column}: not of this build")
@@ -35,6 +37,9 @@ impl Config {
         for ((feed, password), headers) in config.feed.iter_mut().zip(passwords).zip(headers) {
             feed.password = Secret::new(password);
             feed.headers = Headers::new(headers);
+        }
+        for (place, password) in config.streams.passwords().into_iter().zip(sinks) {
+            *place = Secret::new(password);
         }
         Ok(config)
     }
@@ -46,21 +51,27 @@ impl FeedConfig {
     /// # Errors
     /// Where it was looked for and not found; no secret is in it.
     pub fn read_password(&self) -> Result<Secret, String> {
-        if !self.password_env.is_empty() {
-            let name = &self.password_env;
-            return std::env::var(name)
-                .map(Secret::new)
-                .map_err(|_| format!("password_env: the environment has no text in {name}"));
-        }
-        if self.password_file.is_empty() {
-            return Ok(Secret::default());
-        }
-        let file = &self.password_file;
-        let text = std::fs::read_to_string(file).map_err(|error| format!("password_file {file}: {error}"))?;
-        let line = text.lines().next().unwrap_or_default();
-        if line.is_empty() || line.len() > MAX_PASSWORD {
-            return Err(format!("password_file {file}: expected a password in its first line"));
-        }
-        Ok(Secret::new(line.to_owned()))
+        read_password(&self.password_env, &self.password_file)
     }
+}
+
+/// The password in the environment variable `env`, else in the first line of `file`; an empty one, if neither is named.
+///
+/// # Errors
+/// Where it was looked for and not found; no secret is in it.
+pub fn read_password(env: &str, file: &str) -> Result<Secret, String> {
+    if !env.is_empty() {
+        return std::env::var(env)
+            .map(Secret::new)
+            .map_err(|_| format!("password_env: the environment has no text in {env}"));
+    }
+    if file.is_empty() {
+        return Ok(Secret::default());
+    }
+    let text = std::fs::read_to_string(file).map_err(|error| format!("password_file {file}: {error}"))?;
+    let line = text.lines().next().unwrap_or_default();
+    if line.is_empty() || line.len() > MAX_PASSWORD {
+        return Err(format!("password_file {file}: expected a password in its first line"));
+    }
+    Ok(Secret::new(line.to_owned()))
 }

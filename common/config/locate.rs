@@ -36,6 +36,12 @@ impl Place {
         }
     }
 
+    /// `key` in the table that this is.
+    pub(super) fn child(mut self, key: &str) -> Self {
+        self.0.push(Step::Key(key.to_owned()));
+        self
+    }
+
     /// The element at `index` of this.
     pub(super) fn index(mut self, index: usize) -> Self {
         self.0.push(Step::Index(index));

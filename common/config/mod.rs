@@ -4,6 +4,7 @@
 //! never printed. [`Config::parse`] and [`Config::check`] are pure; [`Config::load`] reads the file and fills in the
 //! folders. The coordinator hands the whole of it to its children as JSON (`child`).
 
+mod amqp_url;
 mod check;
 mod child;
 mod dirs;
@@ -14,6 +15,7 @@ mod mask;
 mod report;
 mod secret;
 mod sections;
+mod streams;
 mod template;
 mod unbuilt;
 mod units;
@@ -25,7 +27,9 @@ mod values;
 mod tests;
 
 pub use crate::logging::LogFormat;
+pub use amqp_url::{AmqpUrl, AmqpUrlError};
 pub use check::nearest;
+pub use child::read_password;
 pub use dirs::User;
 pub use feed::{
     DiffusionConfig, FeedConfig, FeedKind, MatchFilter, OverCap, Payload, Protocol, Status, Strategy,
@@ -36,8 +40,9 @@ pub use report::{ConfigErrors, Mistake};
 pub use secret::{REDACTED, Secret};
 pub use sections::{
     Coalesce, ControlConfig, DaemonConfig, EVENT_TYPES, GatewayConfig, Lane, LimitsConfig, LogConfig,
-    PoolConfig, SandboxConfig, SandboxMode, StoreConfig, StreamsConfig,
+    PoolConfig, SandboxConfig, SandboxMode, StoreConfig,
 };
+pub use streams::{KafkaOptions, NdjsonOptions, RabbitmqOptions, RedisOptions, SinkLane, StreamsConfig};
 pub use template::{Part, Template, TemplateError};
 pub use units::{ByteSize, Dur, UnitError};
 pub use unusable::Unusable;
@@ -97,6 +102,11 @@ impl Config {
     /// The control socket, once the folders are resolved.
     pub fn socket_path(&self) -> PathBuf {
         self.daemon.run_dir.join("control.sock")
+    }
+
+    /// Where workers record what they receive, once the folders are resolved.
+    pub fn raw_folder(&self) -> PathBuf {
+        self.daemon.state_dir.join("raw")
     }
 
     /// The store, once the folders are resolved.

@@ -31,6 +31,7 @@ macro_rules! table {
         }
     };
 }
+pub(super) use table;
 
 /// `[daemon]`: where the running program keeps its things.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -136,8 +137,10 @@ table! {
         keep_matches: Dur = Dur::secs(7 * DAY),
         /// The store's size at most; the oldest odds go first.
         max_size: ByteSize = ByteSize::megabytes(10_000),
-        /// Whether the server's bytes are kept.
+        /// Whether the bytes of the servers are recorded, in `raw` under `state_dir`,
         record_raw: bool = false,
+        /// in files of this size together; the oldest go first.
+        raw_max_size: ByteSize = ByteSize::megabytes(1_000),
     }
 }
 
@@ -198,24 +201,6 @@ pub const EVENT_TYPES: &[&str] = &[
     "gap_end",
     "retract",
 ];
-
-table! {
-    /// `[streams]`: where events and documents are sent on.
-    pub struct StreamsConfig {
-        /// `redis://host:port/db`; empty: off.
-        redis: String = String::new(),
-        /// `amqp://user@host:port/vhost`; empty: off.
-        rabbitmq: String = String::new(),
-        /// The first part of each key.
-        prefix: String = "touchline".to_owned(),
-        /// Entries of a stream at most.
-        maxlen: u64 = 100_000,
-        /// A file, or `-` for standard output; empty: off.
-        ndjson: String = String::new(),
-        /// Brokers; empty: off.
-        kafka: String = String::new(),
-    }
-}
 
 /// `[gateway]`: what serves clients.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

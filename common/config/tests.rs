@@ -45,6 +45,7 @@ break_before_make = false
 resubscribe = false
 stale_after = "60s"
 end_linger = "10s"
+reconcile_every = "0s"
 only = { sports = [], competitions = [], teams = [], status = [] }
 skip = { sports = [], competitions = [], teams = [], status = [] }
 waiting_order = ["in_play", "start"]
@@ -75,6 +76,7 @@ keep_chat = "7d"
 keep_matches = "7d"
 max_size = "10GB"
 record_raw = false
+raw_max_size = "1GB"
 [lanes]
 [streams]
 redis = ""
@@ -272,6 +274,10 @@ fn single_mistakes() {
         ("[[feed]]\nconnects_per_s = -1.0", "`-1` is not a rate"),
         ("[[feed]]\nsubscribes_per_s = nan", "`NaN` is not a rate"),
         ("[[feed]]\nstale_after = \"0ms\"", "no time at all"),
+        (
+            "[[feed]]\nstrategy = \"dumps\"\nreconcile_every = \"5m\"",
+            "strategy \"dumps\" takes a load of each match in turn anyway",
+        ),
         ("[[feed]]\nstale_after = \"5 parsecs\"", "`5 parsecs` is not a duration"),
         ("[[feed]]\nfeed_timezone = \"Europe/Lundon\"", "unknown time zone"),
         ("[[feed]]\nwaiting_order = [\"start\", \"start\"]", "a key stands in it twice"),
@@ -290,6 +296,7 @@ fn single_mistakes() {
             "a branch of topics has no load that could be taken and let go",
         ),
         ("[[feed]]\npayload = \"raw\"\nlist_topic = \"L\"", "a feed with this payload has no match list"),
+        ("[store]\nraw_max_size = \"10kB\"", "too small for a recording"),
         ("[pool]\nmax_workers = 0", "`max_workers` is 0"),
         ("[pool]\nmax_workers = -1", "invalid value: integer `-1`"),
         ("[pool]\nspare_workers = 65", "`spare_workers` is more than `max_workers` (64)"),
@@ -360,10 +367,6 @@ fn what_is_not_built_is_refused_unless_it_is_the_default() {
         "[[feed]]\nsource = [{ name = \"a\" }]",
         "[limits]\ncoalesce = \"5ms\"",
         "[limits]\ncoalesce = \"0ms\"",
-        "[store]\nrecord_raw = true",
-        "[streams]\nredis = \"redis://127.0.0.1:6379/0\"",
-        "[streams]\nndjson = \"-\"",
-        "[streams]\nrabbitmq = \"amqp://u@h:1/v\"",
         "[gateway]\nread_token_file = \"f\"",
         "[gateway]\ntrusted_proxies = [\"10.0.0.1\"]",
         "[gateway]\nlisten = \"127.0.0.1:8090\"",
@@ -380,10 +383,55 @@ fn what_is_not_built_is_refused_unless_it_is_the_default() {
         "[[feed]]\npayload = \"topic-tree\"\nmatches = [\"a\"]",
         "[[feed]]\npayload = \"raw\"\nmatches_file = \"f\"",
         "[sandbox]\nmode = \"off\"",
-        "[streams]\nmaxlen = 100000",
+        "[store]\nrecord_raw = true",
+        "[streams]\nmaxlen = 1000",
+        "[streams]\nredis = \"redis://127.0.0.1:6379/0\"\nndjson = \"-\"",
     ] {
         assert!(Config::parse(text, FILE).is_ok(), "{text}");
     }
+}
+
+#[test]
+fn sinks_are_told_what_they_cannot_do() {
+    for (text, message) in [
+        ("redis = \"127.0.0.1:6379\"", "bad scheme"),
+        ("redis = \"redis://bob@h:1\"", "a login in the address"),
+        ("redis = \"redis://h:0\"", "bad port"),
+        ("redis = \"redis://:1\"", "bad host"),
+        ("redis = \"redis://h:1/x\"", "bad database"),
+        ("prefix = \"\"", "no usable prefix"),
+        ("maxlen = 0", "`maxlen` is 0, so nothing would stay"),
+        ("retry_max = \"0s\"", "no time at all"),
+        ("redis_options = { lanes = [] }", "no lanes, so nothing would be sent"),
+        ("redis_options = { batch = 0 }", "`batch` is 0"),
+        ("redis_options = { timeout = \"0s\" }", "no time at all"),
+        (
+            "redis = \"redis://h:1\"\nredis_options = { ca_file = \"f\" }",
+            "`ca_file` is for TLS, which this `redis` is without",
+        ),
+        ("ndjson_options = { batch = 20000 }", "`batch` is 20000"),
+    ] {
+        assert_eq!(messages(&format!("[streams]\n{text}\n")), [message], "{text}");
+    }
+    for redis in ["redis://h", "redis://h/3", "redis://[::1]", "redis://[::1]:1/0", "rediss://h.example:1"] {
+        let config = Config::parse(&format!("[streams]\nredis = \"{redis}\"\n"), FILE);
+        assert!(config.is_ok(), "{redis}: {config:?}");
+    }
+    let lanes = "[streams.ndjson_options]\nlanes = [\"priority\", \"chat\"]\n";
+    let config = Config::parse(lanes, FILE).unwrap();
+    assert_eq!(config.streams.ndjson_options.lanes, [SinkLane::Priority, SinkLane::Chat]);
+    assert_eq!(Config::parse(&config.to_toml(), FILE).unwrap(), config);
+}
+
+#[test]
+fn a_sinks_password_reaches_the_children_and_nothing_else() {
+    let mut config = Config::default();
+    config.streams.redis_options.password = Secret::new("hunter2".into());
+    for shown in [config.to_toml(), format!("{config:?}"), serde_json::to_string(&config).unwrap()] {
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
+    let child = Config::from_child_json(&config.to_child_json().unwrap()).unwrap();
+    assert_eq!(child.streams.redis_options.password.expose(), "hunter2");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use super::check::Findings;
 use super::feed::FeedKind;
 use super::locate::Place;
 use super::sections::{LimitsConfig, SandboxConfig, SandboxMode};
+use super::streams::StreamsConfig;
 use serde::Serialize;
 
 /// Keys of a `[[feed]]` of a kind that is not built: there is no section yet that could read them.
@@ -55,10 +56,11 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     if config.limits.coalesce != LimitsConfig::default().coalesce {
         refuse(&Place::key("limits", "coalesce"), "coalesce", "expected \"auto\"", findings);
     }
-    if config.store.record_raw {
-        refuse(&Place::key("store", "record_raw"), "record_raw", LEFT_OUT, findings);
+    if cfg!(not(feature = "kafka")) {
+        let StreamsConfig { kafka, kafka_options, .. } = config.streams.clone();
+        let unbuilt = StreamsConfig { kafka, kafka_options, ..StreamsConfig::default() };
+        refuse_all("streams", &unbuilt, findings);
     }
-    refuse_all("streams", &config.streams, findings);
     refuse_all("gateway", &config.gateway, findings);
     let sandbox = &config.sandbox;
     match sandbox.mode {

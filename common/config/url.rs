@@ -102,7 +102,7 @@ impl FromStr for Url {
     }
 }
 
-fn bare_host(host: &str) -> Result<&str, UrlError> {
+pub(super) fn bare_host(host: &str) -> Result<&str, UrlError> {
     if let Some(inner) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         return inner.parse::<std::net::Ipv6Addr>().map(|_| inner).map_err(|_| UrlError::Host);
     }

@@ -5,6 +5,7 @@
 
 mod diffusion;
 mod feed;
+mod streams;
 mod transport;
 
 use super::check::{Findings, nearest};
@@ -26,6 +27,7 @@ pub(super) fn check(config: &mut Config, findings: &mut Findings<'_>) {
     check_store(config, findings);
     check_lanes(config, findings);
     check_log(config, findings);
+    streams::check(&config.streams, findings);
 }
 
 fn check_names(config: &Config, findings: &mut Findings<'_>) {
@@ -113,6 +115,9 @@ fn check_store(config: &Config, findings: &mut Findings<'_>) {
     }
     some_bytes(store.max_write, &at("max_write"), findings);
     some_bytes(store.max_size, &at("max_size"), findings);
+    if store.raw_max_size < ByteSize::megabytes(1) {
+        findings.add(&at("raw_max_size"), "too small for a recording", "expected at least \"1MB\"");
+    }
 }
 
 fn check_lanes(config: &Config, findings: &mut Findings<'_>) {

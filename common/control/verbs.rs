@@ -8,7 +8,7 @@ use super::Code;
 use serde_json::{Map, Value, json};
 
 /// Verbs that this build does not have, on the socket and on the command line.
-pub const UNBUILT: &[&str] = &["reload", "upgrade", "replay", "metrics", "top", "doctor"];
+pub const UNBUILT: &[&str] = &["reload", "upgrade", "metrics", "top", "doctor"];
 
 /// What a verb does, and so who may ask for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +62,7 @@ pub const VERBS: &[Verb] = &[
     act("scale", &[("min", ArgKind::Whole), ("max", ArgKind::Whole), TIMEOUT]),
     act("resync", &[MATCH, TIMEOUT]),
     act("release", &[MATCH, TIMEOUT]),
+    act("sink", &[("action", ArgKind::Text), ("name", ArgKind::Text), SINCE, ("lane", ArgKind::Text)]),
     act("log", &[("action", ArgKind::Text), ("filter", ArgKind::Text)]),
     act("stop", &[("now", ArgKind::Switch), TIMEOUT]),
 ];

@@ -150,6 +150,8 @@ pub struct FeedView {
     /// Of them with a first message or a topic status.
     pub acknowledged: u64,
     pub live: u64,
+    /// Subscriptions that were asked for more than once, without an answer.
+    pub never_answered: u64,
     /// Subscriptions per connection, as configured.
     pub cap: u32,
     /// Subscriptions per connection, as the server taught us.
@@ -168,7 +170,7 @@ pub struct FeedView {
 pub enum FeedState {
     #[default]
     Up,
-    /// Up, with something waiting, stale, parked or capped.
+    /// Up, with something waiting, stale, parked, never answered or capped.
     Degraded,
     /// No connection is up.
     Down,
@@ -188,9 +190,37 @@ pub struct RecorderView {
     pub queue: u64,
     pub dropped: u64,
     pub gaps_open: u64,
-    /// Where events are sent on; none in this build.
-    pub sinks: Vec<String>,
+    /// Rows that were deleted before each sink had read them, since the recorder's start.
+    pub unread_lost: u64,
+    /// Where events are sent on.
+    pub sinks: Vec<SinkView>,
     /// What is wrong with the store; empty when nothing is.
+    pub trouble: String,
+}
+
+/// A sink in `status`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Default)]
+#[serde(default)]
+pub struct SinkView {
+    /// As `sink rewind` takes it.
+    pub name: String,
+    /// `redis`, `ndjson`, …
+    pub kind: String,
+    /// `connecting`, `delivering`, `backing off`, `stopped`.
+    pub state: String,
+    /// Rows that are committed and not settled; of the bulk stream those of the current hour at least.
+    pub lag_rows: u64,
+    /// Since when the oldest of them waits.
+    pub lag_s: f64,
+    /// Since the recorder's start.
+    pub delivered: u64,
+    /// Rows that the broker refused for good, ever.
+    pub refused: u64,
+    /// The newest error, empty if there was none.
+    pub last_error: String,
+    /// Until the next attempt, where one is waited for.
+    pub next_retry_s: Option<f64>,
+    /// Why `health` names it, empty if it is well.
     pub trouble: String,
 }
 

@@ -39,6 +39,11 @@ pub enum OddsChange<'a> {
         selection: Handle,
         suspended: bool,
     },
+    /// The result of a selection; `None`: it has none, or none any more.
+    SelectionWon {
+        selection: Handle,
+        won: Option<bool>,
+    },
     MarketSuspended {
         market: Handle,
         suspended: bool,
@@ -65,4 +70,6 @@ pub struct SelectionValue<'a> {
     #[serde(borrow)]
     pub text: Cow<'a, str>,
     pub suspended: bool,
+    /// The result; `None` while there is none.
+    pub won: Option<bool>,
 }

@@ -3,9 +3,10 @@
 use super::ask::{Daemon, arguments, config_file};
 use super::dissect::{Filter, dissect};
 use super::generate;
-use super::options::{DemoOptions, Keep, OutputFormat};
+use super::options::{DemoOptions, DemoSink, Keep, OutputFormat};
 use super::output::{Audience, Failure, Outcome, Printer, settle, usage_line};
 use super::probe::probe;
+use super::replay::replay;
 use super::{Code, parser, show, usable, verbs, wait};
 use crate::child_args;
 use crate::pool::Child;
@@ -157,6 +158,7 @@ fn dispatch(matches: &ArgMatches, commands: &dyn Commands, out: &mut Printer<'_>
                 Filter { topic: matches.get_one("topic").cloned(), kind: matches.get_one("type").copied() };
             dissect(text(matches, "file"), filter, output(matches), out)
         }
+        "replay" => replay(matches, output(matches), out),
         _ => operate(name, matches, out),
     }
 }
@@ -181,6 +183,7 @@ fn operate(name: &str, matches: &ArgMatches, out: &mut Printer<'_>) -> Outcome {
         "health" => return show::health(&daemon, format, out),
         "ping" => return show::ping(&daemon, format, out),
         "log" => return log(&daemon, matches, format, out),
+        "sink" => return sink(&daemon, matches, format, out),
         "stop" => return wait::stop(&daemon, args, format, out),
         "wait-ready" => return wait::ready(&daemon, format, out),
         _ => return Err(Failure::new(Code::Usage, format!("no verb `{name}`"))),
@@ -199,6 +202,15 @@ fn log(daemon: &Daemon, matches: &ArgMatches, format: OutputFormat, out: &mut Pr
     }
     args.insert("action".to_owned(), action.into());
     show::answer(daemon, "log", args, format, show::done, out)
+}
+
+fn sink(daemon: &Daemon, matches: &ArgMatches, format: OutputFormat, out: &mut Printer<'_>) -> Outcome {
+    let Some((action, matches)) = matches.subcommand() else {
+        return Err(Failure::new(Code::Usage, "expected `sink rewind NAME --since SEQ`"));
+    };
+    let mut args = arguments("sink", matches);
+    args.insert("action".to_owned(), action.into());
+    show::answer(daemon, "sink", args, format, show::done, out)
 }
 
 fn run(matches: &ArgMatches, commands: &dyn Commands) -> Outcome {
@@ -286,6 +298,7 @@ fn demo_options(matches: &ArgMatches) -> Result<DemoOptions, Failure> {
         duration: matches.get_one::<Duration>("for").copied(),
         dir: matches.get_one::<PathBuf>("dir").cloned(),
         keep: if matches.get_flag("keep") { Keep::Yes } else { Keep::No },
+        sink: matches.contains_id("sink").then_some(DemoSink::Redis),
         output: output(matches),
     })
 }

@@ -12,6 +12,7 @@ pub(super) fn of(verb: &str) -> &'static [Example] {
         "demo" => &[
             ("demo", "run until Ctrl-C"),
             ("demo --for 60s", "verify the output after a minute; exit with 0 or 1"),
+            ("demo --for 60s --sink redis", "and verify what a real Redis holds then"),
             ("demo --matches 20 --rate 500 --burst 1,1s,1m", "a small one without bursts"),
         ],
         "simulate" => &[
@@ -56,6 +57,15 @@ pub(super) fn of(verb: &str) -> &'static [Example] {
         "scale" => &[("scale --min 4 --max 64", "keep between 4 and 64 workers until the daemon restarts")],
         "resync" => &[("resync inplay/7", "load a match again")],
         "release" => &[("release inplay/7", "follow a match again that was quarantined")],
+        "replay" => &[
+            ("replay --match inplay/7", "each event and price of a match, from the store"),
+            ("replay --match inplay/7 --at 45", "what was known in its minute 45"),
+            (
+                "replay --raw raw/20260102T150405.000000Z-w3-g1.raw",
+                "recorded bytes through the same code again",
+            ),
+        ],
+        "sink" | "rewind" => &[("sink rewind redis --since 0", "send all stored events to Redis again")],
         "log" => &[("log level debug", "log more"), ("log reopen", "after the log file was rotated")],
         "level" => &[
             ("log level debug", "log debug messages too"),

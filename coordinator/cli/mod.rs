@@ -13,6 +13,7 @@ mod options;
 mod output;
 mod parser;
 mod probe;
+mod replay;
 mod show;
 mod table;
 mod usable;
@@ -25,5 +26,5 @@ mod tests;
 pub use dispatch::{CommandError, Commands, main, main_with};
 pub(crate) use table::{bytes, micros, short};
 
-pub use options::{DemoOptions, Keep, OutputFormat};
+pub use options::{DemoOptions, DemoSink, Keep, OutputFormat};
 pub use touchline_common::control::Code;

@@ -21,7 +21,14 @@ pub struct DemoOptions {
     /// The folder for sockets and store; `None`: a temporary one.
     pub dir: Option<PathBuf>,
     pub keep: Keep,
+    pub sink: Option<DemoSink>,
     pub output: OutputFormat,
+}
+
+/// What else the daemon of a demo writes to: a real server, started beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DemoSink {
+    Redis,
 }
 
 impl DemoOptions {

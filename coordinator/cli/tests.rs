@@ -42,11 +42,12 @@ const CONTRACT: &[(&str, Built)] = &[
     ("scale", Built::Yes),
     ("resync", Built::Yes),
     ("release", Built::Yes),
+    ("sink", Built::Yes),
     ("reload", Built::No),
     ("upgrade", Built::No),
     ("log", Built::Yes),
     ("dissect", Built::Yes),
-    ("replay", Built::No),
+    ("replay", Built::Yes),
     ("stop", Built::Yes),
     ("ping", Built::Yes),
     ("wait-ready", Built::Yes),
@@ -205,6 +206,7 @@ fn every_built_verb_is_carried_out() {
     for (verb, _) in CONTRACT.iter().filter(|(_, built)| *built != Built::No) {
         let inner: Vec<&[&str]> = match *verb {
             "log" => vec![&["level", "info"], &["reopen"]],
+            "sink" => vec![&["rewind", "redis", "--since", "7"]],
             "drain" => vec![&["1"]],
             "move" => vec![&["inplay/7", "3"]],
             "rebalance" => vec![&[], &["--dry-run"]],
@@ -213,6 +215,7 @@ fn every_built_verb_is_carried_out() {
             "completions" => vec![&["bash"]],
             "dissect" => vec![&["/nowhere.pcap"]],
             "probe" => vec![&["inplay"]],
+            "replay" => vec![&["--match", "inplay/7"], &["--raw", "/nowhere.raw"]],
             "wait-ready" => vec![&["--timeout", "1ms"]],
             _ => vec![&[]],
         };
@@ -222,7 +225,7 @@ fn every_built_verb_is_carried_out() {
             let ran = touchline(&args);
             assert!(!ran.err.contains("not in this build"), "{args:?}: {}", ran.err);
             let expected = match *verb {
-                "run" | "check" | "probe" => Code::Usage,
+                "run" | "check" | "probe" | "replay" => Code::Usage,
                 "dissect" => Code::Failed,
                 "demo" | "simulate" | "completions" | "man" => Code::Done,
                 _ => Code::NotRunning,
@@ -491,6 +494,21 @@ fn events_one_a_line() {
 }
 
 #[test]
+fn csv_has_its_header_and_quotes_what_would_break_a_line() {
+    let rows = |rows: &[Value]| {
+        let lines: String = rows.iter().map(|row| format!("{row}\n")).collect();
+        Daemon::answering(vec![format!("{{\"ok\":true,\"result\":null}}\n{lines}")])
+    };
+    let comment = json!({"seq": 5, "match": "7", "feed": "f", "type": "comment", "lane": "chat", "id": "c",
+        "user": "a,b", "text": "he said \"no\"\r\nand left", "amount": null, "at": "T", "feed_at": null});
+    let csv = rows(&[comment]).run(&["events", "--lane", "chat", "--format", "csv"]).out;
+    let quoted = "5,7,f,comment,chat,c,\"a,b\",\"he said \"\"no\"\"\r\nand left\",,T,\n";
+    assert_eq!(csv, format!("seq,match,feed,type,lane,id,user,text,amount,at,feed_at\n{quoted}"));
+    let none = rows(&[]).run(&["events", "--lane", "odds", "--format", "csv"]);
+    assert_eq!((none.code, none.out.lines().count()), (Code::Done, 1), "the header alone");
+}
+
+#[test]
 fn a_break_before_the_first_row_loses_none() {
     let begun = || format!("{}\n", json!({"ok": true, "result": {"seq": 41}}));
     let row = format!("{}{}\n", begun(), json!({"seq": 42, "match": "7", "type": "goal"}));
@@ -542,6 +560,19 @@ fn odds_of_an_unknown_match_are_an_error() {
 }
 
 #[test]
+fn status_shows_each_sink_and_why_it_waits() {
+    let sinks = json!([
+        {"name": "redis", "state": "delivering", "delivered": 7, "last_error": "it was down"},
+        {"name": "ndjson", "state": "backing off", "lag_rows": 1, "next_retry_s": 2.0, "last_error": "the disk is full"},
+    ]);
+    let ran = Daemon::ok(&[json!({"state": "ready", "recorder": {"state": "ready", "sinks": sinks}})])
+        .run(&["status"]);
+    let expected = "sink      redis delivering: 7 delivered, 0 refused, 0 rows behind\n\
+        sink      ndjson backing off: 0 delivered, 0 refused, 1 row behind\n          tried again in 2.0 s: the disk is full\n";
+    assert!(ran.out.contains(expected), "{}", ran.out);
+}
+
+#[test]
 fn health_ping_and_acting_verbs() {
     let ran = Daemon::ok(&[json!({"healthy": true, "reasons": []})]).run(&["health"]);
     assert_eq!((ran.code, ran.out.as_str()), (Code::Done, "healthy\n"));
@@ -551,6 +582,11 @@ fn health_ping_and_acting_verbs() {
     let daemon = Daemon::ok(&[Value::Null]);
     assert_eq!(daemon.run(&["log", "level", "debug"]).out, "done\n");
     assert_eq!(daemon.asked(), [json!({"verb": "log", "args": {"action": "level", "filter": "debug"}})]);
+    let daemon = Daemon::ok(&[json!("sink redis goes on after 7 in the match stream")]);
+    let ran = daemon.run(&["sink", "rewind", "redis", "--since", "7"]);
+    assert_eq!(ran.out, "sink redis goes on after 7 in the match stream\n");
+    let args = json!({"action": "rewind", "name": "redis", "since": 7});
+    assert_eq!(daemon.asked(), [json!({"verb": "sink", "args": args})]);
     let daemon = Daemon::answering(vec![
         "{\"ok\":false,\"code\":1,\"error\":\"two feeds have 7: a, b\"}\n".to_owned(),
     ]);
@@ -558,6 +594,28 @@ fn health_ping_and_acting_verbs() {
     assert_eq!((ran.code, ran.err.as_str()), (Code::Failed, "touchline: two feeds have 7: a, b\n"));
     let refused = "{\"ok\":false,\"code\":5,\"error\":\"uid 7 may not operate\"}\n".to_owned();
     assert_eq!(Daemon::answering(vec![refused; 2]).run(&["stop"]).code, Code::Refused);
+}
+
+#[test]
+fn a_replay_is_of_a_match_or_of_a_recording() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("touchline.toml");
+    let state = Value::from(folder.path().to_str().unwrap());
+    std::fs::write(&config, format!("[daemon]\nrun_dir = {state}\nstate_dir = {state}\n")).unwrap();
+    let verb = ["replay", "--config", config.to_str().unwrap()];
+    let run = |args: &[&str]| touchline(&[&verb[..], args].concat());
+    for (args, code, error) in [
+        (&[][..], Code::Usage, "expected either --match ID or --raw FILE"),
+        (&["--match", "7", "--at", "later"][..], Code::Usage, "--at: expected a minute such as 45"),
+        (&["--match", "7", "--speed", "0"][..], Code::Usage, "expected more than 0"),
+        (&["--match", "7", "--at", "45", "--speed", "2"][..], Code::Usage, "cannot be used with"),
+        (&["--match", "7"][..], Code::Failed, "the store "),
+        (&["--raw", "/nowhere.raw"][..], Code::Failed, "/nowhere.raw: "),
+    ] {
+        let ran = run(args);
+        assert_eq!(ran.code, code, "{args:?}: {}", ran.err);
+        assert!(ran.err.contains(error) && ran.out.is_empty(), "{args:?}: {}", ran.err);
+    }
 }
 
 #[test]

@@ -3,7 +3,9 @@
 //! Invariant: only reads. What is refused here no child could run with: `check` says so, and `run` before anything starts.
 
 use std::path::Path;
-use touchline_common::config::{Config, ConfigErrors, FeedConfig, Unusable};
+use touchline_common::config::{
+    AmqpUrl, Config, ConfigErrors, FeedConfig, StreamsConfig, Unusable, read_password,
+};
 use touchline_worker::net::{TlsPlan, Trust};
 use touchline_worker::payload;
 
@@ -19,6 +21,9 @@ pub(super) fn load(path: &Path) -> Result<Config, ConfigErrors> {
         found.extend(wrong.map(|(key, message, expected)| Unusable::of_feed(index, key, message, expected)));
     }
     found.extend(log_target(&config));
+    found.extend(redis(&mut config.streams));
+    found.extend(rabbitmq(&mut config.streams));
+    found.extend(ndjson(&config.streams));
     if found.is_empty() { Ok(config) } else { Err(ConfigErrors::unusable(path, found)) }
 }
 
@@ -71,4 +76,62 @@ fn log_target(config: &Config) -> Option<Unusable> {
     };
     let expected = "expected a file in a folder that is there, or \"stderr\"";
     Some(Unusable::of_table("log", "target", message, expected))
+}
+
+/// Takes the password for Redis from where the options say it is, and looks at the authorities to trust.
+fn redis(streams: &mut StreamsConfig) -> Option<Unusable> {
+    if streams.redis.is_empty() {
+        return None;
+    }
+    let options = &mut streams.redis_options;
+    let unusable = |message: String, expected: &str| {
+        Some(Unusable::of_table("streams", "redis_options", message, expected))
+    };
+    match read_password(&options.password_env, &options.password_file) {
+        Ok(password) => options.password = password,
+        Err(error) => return unusable(error, "expected the password for `redis` there"),
+    }
+    if options.ca_file.is_empty() {
+        return None;
+    }
+    let error = std::fs::read(&options.ca_file).err()?;
+    let message = format!("ca_file {}: cannot read it: {error}", options.ca_file);
+    unusable(message, "expected certificates of authorities in PEM")
+}
+
+/// The same for RabbitMQ.
+fn rabbitmq(streams: &mut StreamsConfig) -> Option<Unusable> {
+    let url: AmqpUrl = streams.rabbitmq.parse().ok()?;
+    let options = &mut streams.rabbitmq_options;
+    let unusable = |message: String, expected: &str| {
+        Some(Unusable::of_table("streams", "rabbitmq_options", message, expected))
+    };
+    match read_password(&options.password_env, &options.password_file) {
+        Ok(password) => options.password = password,
+        Err(error) => return unusable(error, "expected the password for `rabbitmq` there"),
+    }
+    if !url.has_tls {
+        return None;
+    }
+    let trust = Trust::Authorities { ca_file: options.ca_file.clone() };
+    unusable(TlsPlan::new(&url.host, &trust).err()?, "")
+}
+
+fn ndjson(streams: &StreamsConfig) -> Option<Unusable> {
+    if matches!(streams.ndjson.as_str(), "" | "-") {
+        return None;
+    }
+    let path = std::path::absolute(&streams.ndjson).ok()?;
+    let message = if path.is_dir() {
+        format!("{} is a folder", path.display())
+    } else {
+        let folder = path.parent().filter(|folder| !folder.is_dir())?;
+        format!("the folder {} is not there", folder.display())
+    };
+    Some(Unusable::of_table(
+        "streams",
+        "ndjson",
+        message,
+        "expected a file in a folder that is there, or `-`",
+    ))
 }

@@ -165,6 +165,12 @@ fn demo() -> Command {
             option("feed", "KIND", kinds(), "The kind of the simulated server").default_value("diffusion"),
             option("dir", "DIR", path(), "Directory for sockets and store [else: a temporary one]"),
             switch("keep", "Keep the temporary directory"),
+            option(
+                "sink",
+                "KIND",
+                one_of(&["redis"]),
+                "Start this server beside it, send events and documents there, and verify those too [else: none]",
+            ),
         ])
 }
 
@@ -257,8 +263,30 @@ fn log() -> Command {
     )
 }
 
+fn sink() -> Command {
+    let since = numeric("since", "SEQ", whole, "Only rows after this sequence number").required(true);
+    let lane = one_of(&["priority", "normal", "odds", "chat"]);
+    with_verbs(
+        verb("sink", "Control where events are sent on", []),
+        [verb(
+            "rewind",
+            "Send rows again, or leave some out",
+            [
+                required("name", "NAME", "The sink, as `status` names it"),
+                since,
+                option(
+                    "lane",
+                    "L",
+                    lane,
+                    "The stream that SEQ counts in: that of this lane [else: the match stream]",
+                ),
+            ],
+        )],
+    )
+}
+
 /// Every verb, in the order of the help.
-fn verbs() -> [Command; 32] {
+fn verbs() -> [Command; 33] {
     [
         verb("run", "Run the daemon in the foreground", []),
         demo(),
@@ -321,8 +349,9 @@ fn verbs() -> [Command; 32] {
                 numeric("max", "N", whole, "Maximum number of workers [else: unchanged]"),
             ],
         ),
-        verb("resync", "Resubscribe to a match and load it again", [a_match()]),
+        verb("resync", "Compare a match with a fresh load, and repair what differs", [a_match()]),
         verb("release", "Release a match from quarantine", [a_match()]),
+        sink(),
         verb("reload", "Apply configuration changes; print the differences first", [dry_run()]),
         verb(
             "upgrade",
@@ -341,8 +370,18 @@ fn verbs() -> [Command; 32] {
         ),
         verb(
             "replay",
-            "Replay a recorded match or raw bytes",
-            [Arg::new("file").value_name("FILE").help("The recording").num_args(1..)],
+            "Replay a match from the store, or recorded bytes; needs no daemon",
+            [
+                option("match", "ID", text(), "The match: FEED/ID, or ID if only one feed has it"),
+                option("at", "TIME|MINUTE", text(), "Only what was known then, prices included")
+                    .conflicts_with("raw"),
+                numeric("speed", "N", number, "N times as fast as it was [else: at once]")
+                    .conflicts_with_all(["at", "raw"]),
+                option("raw", "FILE", path(), "Files of state_dir/raw, sent through the same code again")
+                    .action(ArgAction::Append)
+                    .num_args(1..)
+                    .conflicts_with("match"),
+            ],
         ),
         verb(
             "stop",

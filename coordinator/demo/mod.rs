@@ -5,14 +5,16 @@
 //! events and the odds are compared as a whole. Nothing here is used by the daemon.
 
 mod progress;
+mod sink;
 mod subject;
 mod table;
 mod verdict;
 
-use crate::cli::{DemoOptions, Keep, OutputFormat};
+use crate::cli::{DemoOptions, DemoSink, Keep, OutputFormat};
 use nix::sys::signal::Signal;
 use progress::Progress;
 use serde_json::json;
+use sink::Redis;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -67,9 +69,17 @@ fn hold(options: &DemoOptions, folder: &Folder, signals: &mut Signals) -> Result
     let simulator = Simulator::start(&server).map_err(because("the simulated server"))?;
     let auditor = Auditor::start(&folder.path.join("audit.sock"), simulator.truth())
         .map_err(because("listening for the document feed"))?;
-    let mut subject = Subject::start(&folder.path, simulator.address(), options, auditor.socket())?;
+    let redis = match options.sink {
+        Some(DemoSink::Redis) => Some(Redis::start(&folder.path)?),
+        None => None,
+    };
+    let mut subject =
+        Subject::start(&folder.path, simulator.address(), options, redis.as_ref(), auditor.socket())?;
     let mut progress = Progress::new(options.output);
     progress.started(&folder.path, simulator.address(), options);
+    if let Some(redis) = &redis {
+        progress.sink(&redis.url());
+    }
 
     let ready = subject.wait_ready(START_DEADLINE, signals)?;
     if ready == Waited::Interrupted {
@@ -97,7 +107,7 @@ fn hold(options: &DemoOptions, folder: &Folder, signals: &mut Signals) -> Result
         }
     }
     simulator.pause();
-    let verdict = Verdict::reach(&subject, &auditor, &simulator, SETTLE_DEADLINE)?;
+    let verdict = Verdict::reach(&subject, redis.as_ref(), &auditor, &simulator, SETTLE_DEADLINE)?;
     let exit = subject.stop()?;
     let server = simulator.stop();
     Ok(verdict.report(&mut progress, &server, exit, options, machine))

@@ -64,6 +64,14 @@ impl Progress {
         self.line(&format!("runs         {duration}"));
     }
 
+    /// Where a server beside the demo is.
+    pub fn sink(&mut self, url: &str) {
+        match self.output {
+            OutputFormat::Json => self.line(&json!({ "redis": url }).to_string()),
+            OutputFormat::Text => self.line(&format!("redis        {url}")),
+        }
+    }
+
     pub fn report(&mut self, look: Look, oracle: &OracleReport, server: &Report) {
         let frame = self.frame_of(look, oracle, server);
         self.frame = frame;

@@ -1,5 +1,6 @@
 //! The daemon under test: its configuration, its process, and the questions that any operator could ask it.
 
+use super::sink::Redis;
 use super::{AUTHORITY, Waited, because, wait};
 use crate::cli::DemoOptions;
 use serde::de::DeserializeOwned;
@@ -36,10 +37,12 @@ impl Subject {
         folder: &Path,
         server: SocketAddr,
         options: &DemoOptions,
+        redis: Option<&Redis>,
         audit_socket: &Path,
     ) -> Result<Subject, String> {
         let config = folder.join("touchline.toml");
-        fs::write(&config, configuration(folder, server, options))
+        let sink = redis.map(Redis::configuration).unwrap_or_default();
+        fs::write(&config, configuration(folder, server, options) + &sink)
             .map_err(because("writing the demo's configuration"))?;
         let log = folder.join("touchline.log");
         let file = File::options()

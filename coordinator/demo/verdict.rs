@@ -1,6 +1,7 @@
 //! What a demo finds in the end, and the summary of it.
 
 use super::progress::Progress;
+use super::sink::{Redis, SinkReport};
 use super::subject::Subject;
 use super::{Outcome, because};
 use crate::cli::{DemoOptions, OutputFormat};
@@ -23,6 +24,7 @@ pub struct Verdict {
     published: OracleReport,
     events: EventsReport,
     odds: OddsReport,
+    sink: Option<SinkReport>,
     settled: Duration,
     status: StatusView,
     log: String,
@@ -61,6 +63,7 @@ impl Verdict {
     /// Compares: the documents at once, until they are equal or `patience` is over, and the events once all of them are committed.
     pub fn reach(
         subject: &Subject,
+        redis: Option<&Redis>,
         auditor: &Auditor,
         simulator: &Handle,
         patience: Duration,
@@ -83,13 +86,17 @@ impl Verdict {
         let recorded = read_events(subject, recorded)?;
         let events = auditor.oracle().compare_recorded(&[], recorded);
         let odds = auditor.oracle().compare_odds(subject.folder());
+        let status = subject.status()?;
+        let sink =
+            redis.map(|redis| redis.compare(status.recorder.events, auditor, simulator)).transpose()?;
         Ok(Verdict {
             documents,
             published: auditor.report(),
             events,
             odds,
+            sink,
             settled,
-            status: subject.status()?,
+            status,
             log: subject.log().display().to_string(),
         })
     }
@@ -120,6 +127,9 @@ impl Verdict {
             ("no connection exceeded the cap", most <= options.cap() && server.over_cap == 0),
             ("the daemon exited with code 0", exit == Some(0)),
         ];
+        let sink =
+            self.sink.as_ref().map(|sink| ("Redis has the same events and documents", sink.is_equal()));
+        let checks: Vec<(&str, bool)> = checks.into_iter().chain(sink).collect();
         let good = checks.iter().all(|(_, holds)| *holds);
         if progress.output() == OutputFormat::Json {
             let summary = json!({
@@ -127,6 +137,8 @@ impl Verdict {
                 "published": self.published.checked, "delivered": share, "wrong": self.published.mismatches, "unknown": self.published.unknown,
                 "register_events": self.events.registers, "commentary": self.events.commentary, "different_events": self.events.different,
                 "odds_rows": self.odds.rows, "odds_recovered": self.odds.recovered, "different_odds": self.odds.different,
+                "redis": self.sink.as_ref().map(|sink| json!({"ok": sink.is_equal(), "register_events": sink.events.registers,
+                    "commentary": sink.events.commentary, "documents": sink.documents.compared})),
                 "most_subscriptions": most, "cap": options.cap(), "messages": server.messages, "dropped": self.status.recorder.dropped,
                 "exit": exit, "status": self.status,
             });
@@ -172,7 +184,14 @@ impl Verdict {
             ("event differs", &self.events.differences),
             ("odds differ", &self.odds.differences),
         ];
-        for (what, list) in named {
+        let of_sink = self.sink.iter().flat_map(|sink| {
+            [
+                ("missing document in Redis", &sink.documents.missing),
+                ("document in Redis differs", &sink.documents.different),
+                ("event in Redis differs", &sink.events.differences),
+            ]
+        });
+        for (what, list) in named.into_iter().chain(of_sink) {
             for item in list.iter().take(SHOWN) {
                 progress.line(&format!("        {what}: {item}"));
             }

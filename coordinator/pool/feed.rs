@@ -26,6 +26,10 @@ impl Feeds {
         self.ids().find(|feed| self[*feed].plan.name == name)
     }
 
+    pub(super) fn has(&self, feed: FeedId) -> bool {
+        usize::from(feed.0) < self.0.len()
+    }
+
     /// A feed's name; its number where there is none, since a child may have named it.
     pub(super) fn name(&self, feed: FeedId) -> String {
         self.0.get(usize::from(feed.0)).map_or_else(|| feed.to_string(), |feed| feed.plan.name.clone())

@@ -10,7 +10,7 @@ use super::{Answer, Pool, millis};
 use crate::pool::catalog::table::Mark;
 use touchline_common::control::views::{FeedState, counted};
 use touchline_common::ipc::messages::worker::ConnectionState;
-use touchline_common::model::FeedId;
+use touchline_common::model::{FeedId, SlotId};
 
 /// Whether the pool was ready already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +19,17 @@ pub(super) enum Readiness {
     /// `Timing::ready_deadline` passed before.
     Overdue,
     Reached,
+}
+
+/// `connection of worker 3`, `connections of workers 3, 4`; as many as a line has room for.
+fn connections_of(workers: &[SlotId]) -> String {
+    const MOST: usize = 10;
+    let names: Vec<String> = workers.iter().take(MOST).map(SlotId::to_string).collect();
+    let more = if workers.len() > MOST { " and more" } else { "" };
+    match workers {
+        [one] => format!("connection of worker {one}"),
+        _ => format!("connections of workers {}{more}", names.join(", ")),
+    }
 }
 
 impl Pool {
@@ -68,18 +79,33 @@ impl Pool {
 
     /// The same but for stale matches, which come and go: the log says nothing of them.
     fn feed_fault(&self, feed: FeedId) -> (FeedState, String) {
-        let is_up = |slot: &Slot| slot.life.works() && slot.upstream.state == ConnectionState::Up;
-        let connected = self.children.of(feed).any(is_up);
+        let is_up = |slot: &&Slot| slot.life.works() && slot.upstream.state == ConnectionState::Up;
+        let up: Vec<&Slot> = self.children.of(feed).filter(is_up).collect();
         let parked = self.children.of(feed).filter(|slot| slot.life.is_parked()).count();
         let waiting = self.catalog.matches.waiting_of(feed).count();
+        let quiet = up.iter().filter(|slot| slot.report.quiet_s > 0);
+        let quiet: Vec<SlotId> = quiet.map(|slot| slot.id).collect();
+        let lacking = up.iter().filter(|slot| slot.report.unanswered > 0);
+        let lacking: Vec<SlotId> = lacking.map(|slot| slot.id).collect();
+        let unanswered: u32 = up.iter().map(|slot| slot.report.unanswered).sum();
         let why = match (self.feeds[feed].first, waiting, parked) {
             _ if self.is_refused(feed) => {
                 "a worker was refused, its configuration (exit 2) or its version: see its log line, correct it and restart the daemon".into()
             }
-            _ if !connected => return (FeedState::Down, self.why_down(feed)),
+            _ if up.is_empty() => return (FeedState::Down, self.why_down(feed)),
+            _ if !quiet.is_empty() => {
+                format!("nothing came for longer than stale_after on the {}", connections_of(&quiet))
+            }
+            (FirstList::Awaited, ..) if !lacking.is_empty() => {
+                format!("its list is not loaded, and there is no answer on the {}", connections_of(&lacking))
+            }
             (FirstList::Awaited, ..) => "its list is not loaded".into(),
             (_, 1.., _) => format!("{} waiting for capacity", counted(waiting, "match", "matches")),
             (.., 1..) => counted(parked, "worker is parked", "workers are parked"),
+            _ if !lacking.is_empty() => {
+                let are = counted(unanswered, "subscription is", "subscriptions are");
+                format!("{are} not answered on the {}", connections_of(&lacking))
+            }
             (FirstList::Placing | FirstList::Placed, 0, 0) => return (FeedState::Up, String::new()),
         };
         (FeedState::Degraded, why)
@@ -154,6 +180,10 @@ impl Pool {
             reasons.push(format!("the recorder is {}", self.children.recorder.life.state.as_str()));
         } else if !self.children.recorder.stats.trouble.is_empty() {
             reasons.push(format!("the recorder: {}", self.children.recorder.stats.trouble));
+        }
+        if self.is_recorder_ready() {
+            let sinks = self.children.recorder.stats.sinks.iter().filter(|sink| !sink.trouble.is_empty());
+            reasons.extend(sinks.map(|sink| format!("sink {}: {}", sink.name, sink.trouble)));
         }
         for feed in self.feeds.ids() {
             let name = self.feed_name(feed);

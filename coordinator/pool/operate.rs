@@ -137,7 +137,7 @@ impl Pool {
             Assignment::Assigned { owner, .. } => {
                 let slot = owner.slot;
                 self.send_to_worker(slot, ToWorker::Resync { id: key.id.clone() });
-                Answer::Done { message: format!("worker {slot} is reloading match {}", key.id) }
+                Answer::Done { message: format!("worker {slot} compares match {} with a fresh load", key.id) }
             }
         }
     }

@@ -10,8 +10,9 @@ use crate::pool::children::life::State;
 use crate::pool::children::slot::Slot;
 use touchline_common::control::views::{
     DaemonState, FeedView, HealthView, LagView, MatchView, MatchViewState, MatchesCount, RecorderView,
-    StatusView, WorkerView, WorkersCount,
+    SinkView, StatusView, WorkerView, WorkersCount,
 };
+use touchline_common::ipc::messages::recorder::SinkStats;
 use touchline_common::ipc::messages::worker::MatchState;
 use touchline_common::model::{FeedId, MatchKey, SlotId};
 
@@ -52,7 +53,8 @@ impl Pool {
                 odds_conflated: stats.odds_conflated,
                 queue: stats.queue,
                 dropped: stats.dropped,
-                sinks: Vec::new(),
+                unread_lost: stats.unread_lost,
+                sinks: stats.sinks.iter().map(sink_view).collect(),
                 gaps_open: stats.gaps_open,
                 trouble: stats.trouble.clone(),
             },
@@ -220,6 +222,7 @@ impl Pool {
             asked: sum(|slot| slot.report.asked),
             acknowledged: sum(|slot| slot.report.acknowledged),
             live: sum(|slot| slot.report.loaded),
+            never_answered: sum(|slot| slot.report.unanswered),
             cap: plan.cap,
             round_ms: working().filter_map(|slot| slot.report.round_ms).max(),
             audits: counts.audits,
@@ -241,5 +244,21 @@ fn state_of(a_match: &Match) -> MatchViewState {
             // Its topics are gone and asked for again.
             MatchState::Stale | MatchState::Removed => MatchViewState::Stale,
         },
+    }
+}
+
+fn sink_view(sink: &SinkStats) -> SinkView {
+    let seconds = |ms: u64| ms as f64 / 1_000.0;
+    SinkView {
+        name: sink.name.clone(),
+        kind: sink.kind.clone(),
+        state: sink.state.clone(),
+        lag_rows: sink.lag_rows,
+        lag_s: seconds(sink.lag_ms),
+        delivered: sink.delivered,
+        refused: sink.refused,
+        last_error: sink.error.clone(),
+        next_retry_s: sink.retry_ms.map(seconds),
+        trouble: sink.trouble.clone(),
     }
 }

@@ -602,6 +602,30 @@ fn matches_that_are_named_anew_come_and_go_and_the_others_stay() {
 }
 
 #[test]
+fn a_connection_that_brings_nothing_or_does_not_answer_makes_its_feed_degraded() {
+    let mut bed = Bed::new(config(8));
+    bed.load_list(&["a"]);
+    bed.live("a");
+    bed.pass(ms(1_000), &[]);
+    assert!(bed.pool.health().healthy);
+    let (slot, (generation, commands_seen)) = bed.seen.clone().into_iter().next().unwrap();
+    for (unanswered, quiet_s, why) in [
+        (0, 61, "nothing came for longer than stale_after on the connection of worker 1"),
+        (2, 0, "2 subscriptions are not answered on the connection of worker 1"),
+        (2, 61, "nothing came for longer than stale_after on the connection of worker 1"),
+    ] {
+        let report = LoadReport { commands_seen, unanswered, quiet_s, ..LoadReport::default() };
+        bed.give(Input::Worker { slot, generation, message: FromWorker::Load(report) });
+        let (health, status) = (bed.pool.health(), bed.pool.status(0));
+        assert_eq!(health.reasons, [format!("feed inplay: {why}")]);
+        assert_eq!((status.state, &*status.feeds[0].why), (DaemonState::Degraded, why));
+        assert_eq!(status.feeds[0].never_answered, u64::from(unanswered));
+    }
+    bed.pass(ms(1_000), &[]);
+    assert!(bed.pool.health().healthy, "{:?}", bed.pool.health());
+}
+
+#[test]
 fn answers_have_the_contracts_keys() {
     let mut bed = Bed::new(config(8));
     bed.load_list(&["a"]);
@@ -618,7 +642,7 @@ fn answers_have_the_contracts_keys() {
     let status = serde_json::to_value(bed.pool.status(0)).unwrap();
     has(
         keys(status["feeds"][0].clone()),
-        "name kind state asked acknowledged live cap learned_cap audits audits_missed",
+        "name kind state asked acknowledged live never_answered cap learned_cap audits audits_missed",
     );
     has(keys(status["workers"].clone()), "ready starting parked restarts max");
     has(keys(status["matches"].clone()), "listed waiting subscribing live stale quarantined ending ended");

@@ -4,7 +4,7 @@
 //! that goes on with others. A worker that may share a process is added to one that has room, else one is made for it.
 
 use super::processes::{Processes, Sharing};
-use super::spawn::{self, SpawnError, Spawned};
+use super::spawn::{self, Output, SpawnError, Spawned};
 use crate::pool::{Child, Exit, Signal, Usage, Work};
 use crate::sources::{Source, Sources};
 use mio::{Registry, Token};
@@ -65,9 +65,15 @@ pub enum Message {
 pub struct Children {
     entries: BTreeMap<Child, Entry>,
     processes: Processes,
+    recorder_output: Output,
 }
 
 impl Children {
+    /// None yet.
+    pub fn new(recorder_output: Output) -> Children {
+        Children { recorder_output, ..Children::default() }
+    }
+
     /// Starts a child, of this feed if it is a worker, and watches it; gives its process.
     ///
     /// # Errors
@@ -83,7 +89,7 @@ impl Children {
         let (pid, channel) = match self.host(sharing) {
             Some((pid, host)) => (pid, self.add_worker(host)?),
             None => {
-                let Spawned { pid, pidfd, channel } = spawn::spawn(child, feed)?;
+                let Spawned { pid, pidfd, channel } = spawn::spawn(child, feed, self.recorder_output)?;
                 self.processes
                     .insert(pid, pidfd, sharing, sources)
                     .map_err(|source| SpawnError { operation: "watching a child", source })?;

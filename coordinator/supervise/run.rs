@@ -7,6 +7,7 @@
 use super::daemon::{self, Daemon, Setup};
 use super::matches_file::MatchesFile;
 use super::processes::Sharing;
+use super::spawn::Output;
 use super::state_file;
 use crate::control::{Clients, Permissions};
 use crate::pool::{ConnectionLimits, FeedPlan, MatchSource, Pool, SavedStateV2, Selection, Settings, Timing};
@@ -95,7 +96,9 @@ fn daemon(
     for feed in config.feed.iter().filter(|feed| feed.insecure) {
         log::warn!(feed = feed.name.as_str(), why = INSECURE; "feed.insecure");
     }
-    let setup = Setup { log_file, feed_names, sharings: sharings(config), child_config, tick };
+    let recorder_output = if config.streams.ndjson == "-" { Output::Ours } else { Output::Nowhere };
+    let setup =
+        Setup { log_file, feed_names, sharings: sharings(config), child_config, recorder_output, tick };
     Daemon::new(setup, Pool::new(pool_config, saved.as_ref()), clients, signals, log, state_path)
         .and_then(|daemon| daemon.run(matches_files))
         .map_err(|e| failed("the loop", e))

@@ -29,6 +29,15 @@ pub struct Spawned {
     pub channel: OwnedFd,
 }
 
+/// Where the recorder's standard output goes; no other child has one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Output {
+    #[default]
+    Nowhere,
+    /// To ours: a sink writes there.
+    Ours,
+}
+
 /// Why there is no child.
 #[derive(Debug)]
 pub struct SpawnError {
@@ -59,16 +68,18 @@ pub fn channel_pair() -> Result<(OwnedFd, OwnedFd), SpawnError> {
 ///
 /// # Errors
 /// [`SpawnError`]: nothing was started, or what was started is ended and reaped.
-pub fn spawn(child: Child, feed: Option<&str>) -> Result<Spawned, SpawnError> {
+pub fn spawn(child: Child, feed: Option<&str>, recorder_output: Output) -> Result<Spawned, SpawnError> {
     let failed = |operation| move |source| SpawnError { operation, source };
     let (near, far) = channel_pair()?;
     failpoint::fails(Point::SpawnBefore).map_err(failed("starting a child"))?;
+    let is_ours = child == Child::RECORDER && recorder_output == Output::Ours;
+    let output = if is_ours { Stdio::inherit() } else { Stdio::null() };
     let mut process = Command::new("/proc/self/exe")
         .arg0(child_args::PROGRAM)
         .args(child_args::write(child, feed))
         .env(child_args::PARENT, std::process::id().to_string())
         .stdin(Stdio::from(far))
-        .stdout(Stdio::null())
+        .stdout(output)
         .spawn()
         .map_err(failed("starting a child"))?;
     match failpoint::fails(Point::SpawnAfterExec).and_then(|()| PidFd::open(process.id())) {

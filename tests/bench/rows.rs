@@ -26,6 +26,8 @@ pub enum RowName {
     Recovery,
     /// Ten thousand matches.
     Many,
+    /// Events into a sink.
+    Redis,
     /// Lines of code.
     Size,
     /// The three ways to spread matches over connections.
@@ -34,7 +36,7 @@ pub enum RowName {
 
 impl RowName {
     /// All, in the order in which they are measured.
-    pub const ALL: [RowName; 11] = [
+    pub const ALL: [RowName; 12] = [
         RowName::Peers,
         RowName::Loads,
         RowName::Saturation,
@@ -43,6 +45,7 @@ impl RowName {
         RowName::Event,
         RowName::Cpu,
         RowName::Recovery,
+        RowName::Redis,
         RowName::Size,
         RowName::Many,
         RowName::Strategies,
@@ -59,6 +62,7 @@ impl RowName {
             RowName::Cpu => "cpu",
             RowName::Peers => "peers",
             RowName::Recovery => "recovery",
+            RowName::Redis => "redis",
             RowName::Size => "size",
             RowName::Many => "many",
             RowName::Strategies => "strategies",
@@ -78,6 +82,7 @@ impl RowName {
             RowName::Cpu => "processor time at 20,000 diffs/s, one write each, 6 connections",
             RowName::Peers => "processor time for a diff beside plain scanners: 50 matches, ticks of 1 ms",
             RowName::Recovery => "a worker is killed, or stopped",
+            RowName::Redis => "a million stored events into a Redis on the same machine",
             RowName::Size => "lines of product code, to watch",
             RowName::Many => "10,000 matches, 200 workers, loads of 32 kB",
             RowName::Strategies => {
@@ -97,6 +102,7 @@ impl RowName {
             | RowName::Cpu
             | RowName::Peers
             | RowName::Recovery
+            | RowName::Redis
             | RowName::Size => true,
             RowName::Many | RowName::Strategies => false,
         }
@@ -115,6 +121,7 @@ pub fn measure(name: RowName, effort: Effort) -> Row {
         RowName::Cpu => live::cpu_row(effort),
         RowName::Peers => live::peers_row(effort),
         RowName::Recovery => live::recovery_row(effort),
+        RowName::Redis => live::redis_row(effort),
         RowName::Size => size::measure(),
         RowName::Many => live::many_row(),
         RowName::Strategies => live::strategies_row(),

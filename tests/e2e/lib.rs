@@ -3,6 +3,8 @@
 //! The tests themselves stand in `tests/`, a file per subject. Each starts its own site, on free ports, and leaves nothing behind.
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
+pub mod brokers;
+
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::ops::{Deref, DerefMut};

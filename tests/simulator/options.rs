@@ -70,6 +70,8 @@ pub struct Options {
     pub history: usize,
     /// Changes of odds that are kept, over all matches together, and as many comments and statistics.
     pub changes: usize,
+    /// So many subscriptions to matches are not answered, the first that come: nothing is said and nothing sent.
+    pub unanswered: usize,
     /// Where the truth is served over HTTP, if anywhere.
     pub truth: Option<SocketAddr>,
     /// Recorded matches that are played beside the generated ones.
@@ -109,6 +111,7 @@ impl Default for Options {
             ping_after: Duration::from_secs(20),
             history: 4_000_000,
             changes: 2_000_000,
+            unanswered: 0,
             truth: None,
             replay: Vec::new(),
             replay_speed: 1.0,

@@ -129,6 +129,12 @@ impl Source {
         source.asked()
     }
 
+    /// Of those, the ones that were asked for more than once and never answered.
+    pub fn unanswered(&self) -> u32 {
+        let Source::Diffusion(source) = self;
+        source.unanswered()
+    }
+
     /// Bytes that came and are not applied.
     pub fn receive_queue(&self) -> u64 {
         let Source::Diffusion(source) = self;
@@ -139,6 +145,24 @@ impl Source {
     pub fn errors(&self) -> u64 {
         let Source::Diffusion(source) = self;
         source.errors()
+    }
+
+    /// From the next connection on, what is received is kept for [`Source::take_received`].
+    pub fn keep_received(&mut self) {
+        let Source::Diffusion(source) = self;
+        source.keep_received();
+    }
+
+    /// Gives what was received since the last time, as the session reads it, with the number of its connection.
+    pub fn take_received(&mut self, take: &mut dyn FnMut(u64, &[u8])) {
+        let Source::Diffusion(source) = self;
+        source.take_received(take);
+    }
+
+    /// Connections so far, the one that stands included.
+    pub fn connections(&self) -> u64 {
+        let Source::Diffusion(source) = self;
+        source.connections()
     }
 
     /// The permit of [`ConnectionEvent::PermitNeeded`](super::ConnectionEvent) is there.

@@ -57,6 +57,24 @@ impl Default for Limits {
     }
 }
 
+/// What a fresh load differs in from what was held.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Differing {
+    /// So many nodes; of a branch, whose topics are one value each, whether this one does.
+    pub nodes: usize,
+    /// The first of them as the feed addresses it: the topic, and behind a slash the node's own topic id. Empty if there is none.
+    pub first: String,
+}
+
+impl Differing {
+    fn add(&mut self, path: impl FnOnce() -> String) {
+        if self.nodes == 0 {
+            self.first = path();
+        }
+        self.nodes += 1;
+    }
+}
+
 pub type Trees = Box<dyn Payload>;
 
 /// Holds none yet. `over` is the text of a mapping file to lay over the payload's table; a raw payload has no table.
@@ -123,15 +141,15 @@ pub trait Payload {
     /// What is wrong with it; what is held is as it was.
     fn load(&mut self, topic: &[u8], body: &[u8], received: Received, sink: &mut dyn Sink) -> Result<()>;
 
-    /// As [`Payload::load`], for a topic that was subscribed again: also gives in how many nodes what was held differs; none if there
-    /// was nothing to compare. Of a branch, whose topics are one value each, whether this one does.
+    /// As [`Payload::load`], for a topic that was subscribed again: also gives what it differs in from what was held; none if there was
+    /// nothing to compare.
     fn audit(
         &mut self,
         topic: &[u8],
         body: &[u8],
         received: Received,
         sink: &mut dyn Sink,
-    ) -> Result<Option<usize>>;
+    ) -> Result<Option<Differing>>;
 
     /// Takes a change of a topic.
     fn delta(&mut self, topic: &[u8], body: &[u8], received: Received, sink: &mut dyn Sink) -> Result<()>;

@@ -116,6 +116,15 @@ pub(super) fn suspended(value: Option<&[u8]>) -> bool {
     !matches!(value, None | Some(b"" | b"0"))
 }
 
+/// The result of a selection, where the value says one: `1` won, `0` lost.
+pub(super) fn won(value: Option<&[u8]>) -> Option<bool> {
+    match value {
+        Some(b"1") => Some(true),
+        Some(b"0") => Some(false),
+        Some(_) | None => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,21 +1,25 @@
-//! What the recorder needs of the configuration: the names of the feeds, `[store]`, `[lanes]`.
+//! What the recorder needs of the configuration: the names of the feeds, `[store]`, `[lanes]`, `[streams]`.
 
 use super::ledger::{EventType, Lane};
 use std::path::PathBuf;
 use std::sync::Arc;
-use touchline_common::config::{Config, StoreConfig};
+use touchline_common::config::{Config, StoreConfig, StreamsConfig};
 use touchline_common::model::MatchKey;
 
 /// The recorder's part of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordConfig {
-    /// Names of the feeds; a feed's id is its place.
+    /// Names of the feeds; a feed's id is its place. Behind those that are configured stand those of which the store has matches that
+    /// are not over.
     pub feeds: Vec<Arc<str>>,
+    /// How many of them are configured.
+    pub configured: usize,
     /// The database, absolute.
     pub path: PathBuf,
     pub store: StoreConfig,
     /// Types that stand in another lane than their own.
     pub lanes: Vec<(EventType, Lane)>,
+    pub streams: StreamsConfig,
 }
 
 impl RecordConfig {
@@ -28,13 +32,20 @@ impl RecordConfig {
         };
         RecordConfig {
             feeds: config.feed.iter().map(|feed| Arc::from(feed.name.as_str())).collect(),
+            configured: config.feed.len(),
             path: config.store_path(),
             store: config.store.clone(),
             lanes: config.lanes.iter().filter_map(lane).collect(),
+            streams: config.streams.clone(),
         }
     }
 
-    /// The name of a match's feed, if it is configured.
+    /// Whether a match's feed is configured.
+    pub fn is_configured(&self, key: &MatchKey) -> bool {
+        usize::from(key.feed.0) < self.configured
+    }
+
+    /// The name of a match's feed, if it is known.
     pub fn feed(&self, key: &MatchKey) -> Option<&str> {
         self.feeds.get(usize::from(key.feed.0)).map(|name| &**name)
     }

@@ -3,7 +3,7 @@
 //! `ledger` is pure: observations in, events out. `store` is the thread that runs the ledgers and owns SQLite, `bulk` the one of the
 //! bulk stream with its `hours` files. The mio loop (`run`) reads the channels (`links`), holds the `documents`, feeds their readers
 //! (`feed`) and never waits for a disk; `thread` is what it and the two threads say to each other; `query` answers operators from
-//! committed rows.
+//! committed rows, `replay` goes through those of one match, `sink` sends them on.
 
 pub mod bulk;
 pub mod config;
@@ -18,7 +18,10 @@ mod link;
 mod links;
 pub mod query;
 pub mod queue;
+mod readers;
+pub mod replay;
 mod run;
+pub mod sink;
 pub mod sqlite;
 pub mod store;
 #[cfg(test)]
@@ -113,8 +116,10 @@ fn live(
     }
     let config = Arc::new(RecordConfig::new(&config));
     let parent = parent();
-    let opened =
-        store::open(&config, &parent).and_then(|opened| Ok((opened, bulk::Bulk::open(&config, &parent)?)));
+    let opened = store::open(&config, &parent).and_then(|opened| {
+        let bulk = bulk::Bulk::open(&opened.config, &parent)?;
+        Ok((opened, bulk))
+    });
     let (store, bulk) = match opened {
         Ok(opened) => opened,
         Err(error) => {
@@ -123,7 +128,7 @@ fn live(
             return Err(error);
         }
     };
-    let recorder = Recorder::start(greeted.poll, control, config, store, bulk, logs)?;
+    let recorder = Recorder::start(greeted.poll, control, store, bulk, logs)?;
     // Only now: the store may take its time to open.
     recorder.turn_until_done(watch().as_ref())
 }

@@ -2,7 +2,7 @@
 //!
 //! One turn: control, replies of the threads, data channels, documents whose time to be saved has come, the document feed,
 //! counters. On `Stop` or the end of the control channel the data channels are read to their end, everything is saved and committed,
-//! and the loop returns.
+//! and the loop returns. Sinks read what is committed on threads of their own.
 
 use super::RecordError;
 use super::bulk::{Bulk, BulkJob};
@@ -15,6 +15,7 @@ use super::link::{Fate, Surroundings};
 use super::links::Links;
 use super::query::Clients;
 use super::queue::lock;
+use super::sink::Sinks;
 use super::store::{MatchJob, Opened, Snapshot, checkpoint};
 use super::thread::{Gone, Job, OwnJob, Reply, Shared};
 use super::time::wall_us;
@@ -103,6 +104,7 @@ pub(super) struct Recorder {
     matches: Thread<MatchJob>,
     bulk: Thread<BulkJob>,
     clients: Clients,
+    sinks: Sinks,
     logs: Option<LogHandle>,
     counters: Counters,
     run: u64,
@@ -131,12 +133,11 @@ impl Recorder {
     pub(super) fn start(
         poll: Poll,
         control: ControlChannel,
-        config: Arc<RecordConfig>,
         opened: Opened,
         (bulk, bulk_shared): (Bulk, Arc<Shared<BulkJob>>),
         logs: Option<LogHandle>,
     ) -> Result<Recorder, RecordError> {
-        let Opened { store, shared, documents, owners, over, highest_epoch, token } = opened;
+        let Opened { store, config, shared, documents, owners, over, highest_epoch, token } = opened;
         // The bulk stream has no owners of its own.
         let adopt =
             |(key, epoch): &(MatchKey, Epoch)| Job::Own(BulkJob::Adopt { key: key.clone(), epoch: *epoch });
@@ -145,6 +146,7 @@ impl Recorder {
             .map_err(|source| RecordError::Kernel { operation: "make a waker", source })?;
         let waker = Arc::new(waker);
         let path = config.path.clone();
+        let sinks = Sinks::start(&config, token, &shared, &bulk_shared)?;
         let threads = [
             checkpoint::start(&config.path, &shared)?,
             start_thread("store", &waker, move |wake| store.run(wake))?,
@@ -157,7 +159,8 @@ impl Recorder {
             links: Links::new(FIRST_LINK),
             documents: Documents::new(Arc::clone(&config), documents, owners),
             feed,
-            clients: Clients::new(config, Arc::clone(&shared), Arc::clone(&bulk_shared)),
+            clients: Clients::new(Arc::clone(&config), Arc::clone(&shared), Arc::clone(&bulk_shared)),
+            sinks,
             matches: Thread { shared, jobs: Vec::new() },
             bulk: Thread { shared: bulk_shared, jobs: adopted },
             logs,
@@ -181,7 +184,9 @@ impl Recorder {
             }
         }
         // Those that wait without ever having had a worker among them.
-        let held: Vec<MatchKey> = recorder.documents.keys().cloned().collect();
+        let (held, left): (Vec<MatchKey>, Vec<MatchKey>) =
+            recorder.documents.keys().cloned().partition(|key| config.is_configured(key));
+        recorder.end_left(&config, left, highest_epoch);
         log::debug!(documents = recorder.documents.count(), epoch = highest_epoch.0; "recorder.ready");
         recorder.control.send(FromRecorder::Ready { highest_epoch, token }, 0);
         for keys in held.chunks(DOCUMENTS_A_MESSAGE) {
@@ -189,6 +194,15 @@ impl Recorder {
         }
         failpoint::hit(Point::RecordReady);
         Ok(recorder)
+    }
+
+    /// Ends the matches of feeds that are not configured any more: nobody else knows them.
+    fn end_left(&mut self, config: &RecordConfig, left: Vec<MatchKey>, epoch: Epoch) {
+        for (place, name) in config.feeds.iter().enumerate().skip(config.configured) {
+            let matches = left.iter().filter(|key| usize::from(key.feed.0) == place).count();
+            log::warn!(feed = &**name, matches = matches; "feed.removed");
+        }
+        self.matches.jobs.extend(left.into_iter().map(|key| Job::Ended { key, epoch }));
     }
 
     /// Turns until asked to leave.
@@ -229,7 +243,10 @@ impl Recorder {
     /// A clean stop leaves no log: the last connection to a database that closes takes it away, unless that one only reads.
     fn leave(&mut self) {
         let until = Instant::now() + CLOSE;
-        let is_over = || self.threads.iter().all(JoinHandle::is_finished) && self.clients.is_idle();
+        let is_over = || {
+            let threads = self.threads.iter().all(JoinHandle::is_finished);
+            threads && self.clients.is_idle() && self.sinks.are_over()
+        };
         while !is_over() && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -313,6 +330,7 @@ impl Recorder {
             }
             ToRecorder::Ended { key, epoch } => self.matches.jobs.push(Job::Ended { key, epoch }),
             ToRecorder::Query { verb, args } => match fd {
+                Some(fd) if verb == "sink" => self.sinks.answer(&args, fd),
                 Some(fd) => self.clients.answer(&verb, &args, fd, &self.documents),
                 None => log::error!(verb = verb.as_str(); "control.no_descriptor"),
             },
@@ -328,6 +346,7 @@ impl Recorder {
                     logs.set_file(fd);
                 }
             }
+            ToRecorder::ReopenSinks => self.sinks.reopen(),
             ToRecorder::Documents => self.report_documents(request),
             ToRecorder::Stop { deadline_ms } => {
                 let time = Duration::from_millis(u64::from(deadline_ms));
@@ -522,8 +541,14 @@ impl Recorder {
         if stats.trouble.is_empty() {
             stats.trouble = bulk.trouble;
         }
+        stats.sinks = self.sinks.stats();
+        stats.unread_lost = self.matches.shared.readers.lost() + self.bulk.shared.readers.lost();
         let reported = &self.counters.reported;
-        let urgent = stats.trouble != reported.trouble || stats.gaps_open != reported.gaps_open;
+        let troubles = |stats: &RecorderStats| {
+            let sinks = stats.sinks.iter().map(|sink| (sink.state.clone(), sink.trouble.is_empty()));
+            (stats.trouble.clone(), sinks.collect::<Vec<_>>())
+        };
+        let urgent = stats.gaps_open != reported.gaps_open || troubles(&stats) != troubles(reported);
         if age < Duration::from_secs(1) && !urgent {
             return;
         }

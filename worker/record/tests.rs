@@ -396,6 +396,47 @@ fn waiting_matches_show_what_the_list_knows_and_end_as_others() {
 }
 
 #[test]
+fn matches_of_a_feed_that_is_not_configured_any_more_end_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut coordinator = Coordinator::start(&config(&folder));
+    let mut worker = coordinator.worker(1, 1);
+    worker.base("M1", 5, 0);
+    let head = r#"{"name":"A v B","status":"in_play","clock":{"seconds":9,"running":true}}"#;
+    worker.publish("M1", 5, Extent::Whole, &[("", Some(head))]);
+    coordinator.switched("M1", 5);
+    worker.acknowledged();
+    let listing = Listing { name: Some("C v D".into()), in_play: true, ..Listing::default() };
+    coordinator.send(&ToRecorder::Waiting { key: key("M2"), listing });
+    assert_eq!(coordinator.answer("match", r#"{"match":"M2"}"#)["ok"], true);
+    drop(coordinator.stop());
+
+    let mut other = config(&folder);
+    other.feed[0].name = "other".into();
+    for start in 1..=2 {
+        let mut coordinator = Coordinator::start(&other);
+        let mut follower = coordinator.ask("events", r#"{"follow":true,"since":0}"#);
+        line(&mut follower);
+        let mut ended = Vec::new();
+        while ended.len() < 2 {
+            let event = line(&mut follower);
+            if event["type"] == "match_ended" {
+                ended.push((event["feed"].to_string(), event["match"].to_string()));
+            }
+        }
+        ended.sort();
+        let of = |id: &str| ("\"inplay\"".to_owned(), format!("\"{id}\""));
+        assert_eq!(ended, [of("M1"), of("M2")], "start {start}");
+        let store = coordinator.stop();
+        assert_eq!(count(&store, "SELECT count(*) FROM events WHERE type = 'match_ended'"), 2);
+        let over = "SELECT count(*) FROM matches WHERE state = 'ended' AND document ->> '$.status' = 'finished'";
+        assert_eq!(count(&store, over), 2);
+        let runs = "SELECT count(*) FROM matches WHERE document ->> '$.clock.running'";
+        assert_eq!(count(&store, runs), 0);
+        assert_eq!(count(&store, "SELECT count(*) FROM gaps WHERE ended_at IS NULL"), 0);
+    }
+}
+
+#[test]
 fn a_newer_store_is_refused_and_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let config = config(&folder);
@@ -541,4 +582,63 @@ fn odds_stand_in_the_hour_files_and_go_on_after_a_restart() {
         rows.extend(found.map(Result::unwrap));
     }
     assert_eq!(rows, ["6/4", "7/4", "8/4"], "each change once");
+}
+
+#[test]
+fn rows_go_to_a_sink_once_also_across_recorders_and_again_when_an_operator_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows = folder.path().join("rows");
+    let mut config = config(&folder);
+    config.streams.ndjson = rows.display().to_string();
+    let written = |least: usize| {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let text = std::fs::read_to_string(&rows).unwrap_or_default();
+            let lines = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+            let lines: Vec<(i64, String)> = lines
+                .filter(|row| row["lane"] != "odds")
+                .map(|row| (row["seq"].as_i64().unwrap(), row["type"].as_str().unwrap().to_owned()))
+                .collect();
+            if lines.len() >= least || Instant::now() > end {
+                return lines;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    };
+    let mut coordinator = Coordinator::start(&config);
+    let mut worker = coordinator.worker(1, 1);
+    worker.base("M1", 5, 0);
+    worker.obs("M1", 5, 2);
+    worker.acknowledged();
+    coordinator.until(|message| match message {
+        FromRecorder::Stats(stats) => stats.sinks.first().filter(|sink| sink.delivered >= 4).map(|_| ()),
+        _ => None,
+    });
+    let store = coordinator.stop();
+    let first = types_of(&store);
+    assert!(first.len() >= 4, "{first:?}");
+    assert_eq!(written(first.len()), first);
+    let mut coordinator = Coordinator::start(&config);
+    let mut worker = coordinator.worker(1, 2);
+    worker.base("M1", 6, 3);
+    coordinator.send(&ToRecorder::Switch { key: key("M1"), epoch: Epoch(6), owner: Owner::Dead });
+    worker.acknowledged();
+    let answer = coordinator.answer("sink", r#"{"action":"rewind","name":"ndjson","since":1}"#);
+    assert_eq!(answer["ok"], true, "{answer}");
+    for (args, said) in [
+        (r#"{"action":"rewind","name":"kafka","since":1}"#, "no sink is called"),
+        (r#"{"action":"rewind","name":"ndjson"}"#, "since"),
+        (r#"{"action":"rewind","name":"ndjson","since":1,"lane":"x"}"#, "no lane"),
+        (r#"{"action":"stop"}"#, "rewind"),
+    ] {
+        let answer = coordinator.answer("sink", args);
+        assert!(answer["ok"] == false && answer["error"].as_str().unwrap().contains(said), "{answer}");
+    }
+    let store = coordinator.stop();
+    let all = types_of(&store);
+    assert!(all.len() > first.len());
+    // Those of both recorders; then again from the second row on, wherever the first were by then.
+    let lines = written(all.len() + first.len() - 1);
+    assert_eq!(lines[..first.len()], first);
+    assert!(lines.ends_with(&all[1..]), "{lines:?} {all:?}");
 }

@@ -6,6 +6,7 @@
 
 use super::ledger::Source;
 use super::queue::{Cost, Queue, lock};
+use super::readers::Readers;
 use std::path::PathBuf;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -172,6 +173,8 @@ pub struct Shared<J> {
     /// Of the counters those that the thread has.
     pub stats: Mutex<RecorderStats>,
     pub newest: Newest,
+    /// Sinks, and what they have read of the stream's rows.
+    pub readers: Readers,
     /// Held by whoever writes to the match stream's store.
     pub gate: Mutex<()>,
 }
@@ -187,6 +190,7 @@ impl<J: OwnJob> Shared<J> {
                 newer: Condvar::new(),
                 closed: Condvar::new(),
             },
+            readers: Readers::default(),
             gate: Mutex::new(()),
         }
     }
@@ -208,6 +212,10 @@ struct NewestState {
 }
 
 impl Newest {
+    pub(super) fn get(&self) -> i64 {
+        lock(&self.state).seq
+    }
+
     pub(super) fn set(&self, seq: i64) {
         lock(&self.state).seq = seq;
         self.newer.notify_all();

@@ -2,7 +2,7 @@
 //!
 //! Invariants: a match is audited once at a time; no audit is open for longer than `PATIENCE`. Called by `audits`.
 
-use crate::payload::MatchSlot;
+use crate::payload::{Differing, MatchSlot};
 use std::time::{Duration, Instant};
 use touchline_common::ipc::messages::worker::Finding;
 
@@ -22,16 +22,18 @@ struct Open {
     due: Vec<String>,
     /// Deltas since the loads before.
     deltas: u64,
-    /// Nodes that differ; none while nothing was compared.
-    nodes: Option<u64>,
+    /// What differs; none while nothing was compared.
+    differing: Option<Differing>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Closed {
     pub slot: MatchSlot,
     pub finding: Finding,
     /// Deltas since the loads before.
     pub deltas: u64,
+    /// The path of the first node that differs; empty if none does.
+    pub first: String,
 }
 
 impl Audits {
@@ -40,7 +42,7 @@ impl Audits {
         if self.awaits(slot) {
             return false;
         }
-        self.open.push(Open { slot, since: now, due: topics.to_vec(), deltas: 0, nodes: None });
+        self.open.push(Open { slot, since: now, due: topics.to_vec(), deltas: 0, differing: None });
         true
     }
 
@@ -49,19 +51,23 @@ impl Audits {
         self.open.iter().any(|open| open.slot == slot)
     }
 
-    /// The load of a subscription came, `deltas` after the one before on this connection (none: there was none), and differs in so many nodes.
+    /// The load of a subscription came, `deltas` after the one before on this connection (none: there was none), and differs so.
     pub fn loaded(
         &mut self,
         slot: MatchSlot,
         subscription: &[u8],
-        differing: Option<usize>,
+        differing: Option<Differing>,
         deltas: Option<u64>,
     ) {
         let Some(open) = self.open.iter_mut().find(|open| open.slot == slot) else { return };
         open.due.retain(|topic| topic.as_bytes() != subscription);
         // What was lost between two connections was not left out by the server.
         if let (Some(differing), Some(deltas)) = (differing, deltas) {
-            open.nodes = Some(open.nodes.unwrap_or(0) + differing as u64);
+            let found = open.differing.get_or_insert_default();
+            if found.nodes == 0 {
+                found.first = differing.first;
+            }
+            found.nodes += differing.nodes;
             open.deltas += deltas;
         }
     }
@@ -91,17 +97,21 @@ impl Audits {
 
 impl Open {
     fn close(self) -> Closed {
-        let counted = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
-        let finding = match self.nodes {
+        let finding = match &self.differing {
             None => Finding::Void,
-            Some(0) => Finding::Whole { deltas: counted(self.deltas) },
-            Some(nodes) => Finding::Missed { nodes: counted(nodes) },
+            Some(Differing { nodes: 0, .. }) => {
+                Finding::Whole { deltas: u32::try_from(self.deltas).unwrap_or(u32::MAX) }
+            }
+            Some(Differing { nodes, .. }) => {
+                Finding::Missed { nodes: u32::try_from(*nodes).unwrap_or(u32::MAX) }
+            }
         };
-        Closed { slot: self.slot, finding, deltas: self.deltas }
+        let first = self.differing.map(|differing| differing.first).unwrap_or_default();
+        Closed { slot: self.slot, finding, deltas: self.deltas, first }
     }
 
     fn give_up(self) -> Closed {
-        Closed { slot: self.slot, finding: Finding::Void, deltas: self.deltas }
+        Closed { slot: self.slot, finding: Finding::Void, deltas: self.deltas, first: String::new() }
     }
 }
 
@@ -115,6 +125,11 @@ mod tests {
         names.iter().map(|name| (*name).to_owned()).collect()
     }
 
+    fn differing(nodes: usize) -> Option<Differing> {
+        let first = if nodes > 0 { format!("T/{nodes}") } else { String::new() };
+        Some(Differing { nodes, first })
+    }
+
     fn complete(audits: &mut Audits) -> Option<Finding> {
         audits.complete(|_| false).map(|closed| closed.finding)
     }
@@ -124,9 +139,9 @@ mod tests {
         let (mut audits, now) = (Audits::default(), Instant::now());
         assert!(audits.begin(M, &topics(&["A", "B"]), now));
         assert!(audits.awaits(M) && !audits.awaits(MatchSlot(5)));
-        audits.loaded(M, b"A", Some(0), Some(7));
+        audits.loaded(M, b"A", differing(0), Some(7));
         assert_eq!(complete(&mut audits), None);
-        audits.loaded(M, b"B", Some(0), Some(2));
+        audits.loaded(M, b"B", differing(0), Some(2));
         assert_eq!(audits.complete(|slot| slot == M), None, "more of it is coming in");
         assert_eq!(complete(&mut audits), Some(Finding::Whole { deltas: 9 }));
         assert!(!audits.awaits(M) && complete(&mut audits).is_none());
@@ -136,16 +151,27 @@ mod tests {
     fn one_topic_that_misses_something_is_enough() {
         let (mut audits, now) = (Audits::default(), Instant::now());
         audits.begin(M, &topics(&["A", "B"]), now);
-        audits.loaded(M, b"A", Some(3), Some(1));
-        audits.loaded(M, b"B", Some(0), Some(0));
+        audits.loaded(M, b"A", differing(3), Some(1));
+        audits.loaded(M, b"B", differing(0), Some(0));
         assert_eq!(complete(&mut audits), Some(Finding::Missed { nodes: 3 }));
+    }
+
+    #[test]
+    fn the_first_node_that_differs_is_named() {
+        let (mut audits, now) = (Audits::default(), Instant::now());
+        audits.begin(M, &topics(&["A", "B", "C"]), now);
+        audits.loaded(M, b"A", differing(0), Some(1));
+        audits.loaded(M, b"B", differing(2), Some(1));
+        audits.loaded(M, b"C", differing(5), Some(1));
+        let closed = audits.complete(|_| false).unwrap();
+        assert_eq!((closed.finding, closed.first.as_str()), (Finding::Missed { nodes: 7 }, "T/2"));
     }
 
     #[test]
     fn what_was_not_held_on_this_connection_proves_nothing() {
         let (mut audits, now) = (Audits::default(), Instant::now());
         audits.begin(M, &topics(&["A"]), now);
-        audits.loaded(M, b"A", Some(9), None);
+        audits.loaded(M, b"A", differing(9), None);
         assert_eq!(complete(&mut audits), Some(Finding::Void));
         audits.begin(M, &topics(&["A"]), now);
         audits.loaded(M, b"A", None, Some(4));

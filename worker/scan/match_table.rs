@@ -33,6 +33,8 @@ pub struct Followed {
     pub deltas: u64,
     /// Of them until its newest load on this connection; none while there was none.
     pub loaded: Option<u64>,
+    /// When a load was last taken or asked for that what is held was, or will be, compared with.
+    pub compared_at: Instant,
     pub rate: Rate,
 }
 
@@ -109,6 +111,7 @@ impl MatchTable {
                 nth,
                 deltas: 0,
                 loaded: None,
+                compared_at: now,
                 rate: Rate::default(),
             });
         }

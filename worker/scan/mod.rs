@@ -29,4 +29,5 @@ mod window;
 mod worker;
 
 pub use error::ScanError;
+pub use setup::trees;
 pub use start::run;

@@ -5,6 +5,7 @@ use super::handshake::{Handshake, Welcome};
 use super::window::Window;
 use crate::feed::Plan;
 use crate::payload::{self, Limits, Trees};
+use crate::raw;
 use jiff::tz::TimeZone;
 use std::fmt;
 use std::time::Duration;
@@ -37,8 +38,12 @@ pub struct Parts {
     /// Where each load is taken and let go (strategy `dumps`); none where subscriptions are held.
     pub window: Option<Window>,
     pub stale_after: Duration,
+    /// How old a match's newest load may become before it is compared with a fresh one; zero: any age.
+    pub reconcile_every: Duration,
     pub publish_deadline: Duration,
     pub outbox: PerStream<usize>,
+    /// Where what is received is recorded; none unless that is configured.
+    pub raw: Option<raw::Writer>,
 }
 
 impl Parts {
@@ -78,12 +83,27 @@ pub fn parts(
             Strategy::Balanced | Strategy::Multiplex => None,
         },
         stale_after: feed.stale_after.get(),
+        reconcile_every: feed.reconcile_every.get(),
         publish_deadline: welcome.config.limits.publish_deadline.get(),
         outbox: PerStream {
             matches: welcome.config.limits.match_outbox.len(),
             bulk: welcome.config.limits.bulk_outbox.len(),
         },
+        raw: raw_writer(welcome, feed)?,
     })
+}
+
+fn raw_writer(welcome: &Welcome, feed: &FeedConfig) -> Result<Option<raw::Writer>, ScanError> {
+    let store = &welcome.config.store;
+    let settings = raw::Settings {
+        folder: welcome.config.raw_folder(),
+        max_size: store.raw_max_size.get(),
+        feed: feed.name.clone(),
+        slot: welcome.slot,
+        generation: welcome.generation,
+    };
+    let started = store.record_raw.then(|| raw::Writer::start(settings));
+    started.transpose().map_err(ScanError::system("starting the thread that records what is received"))
 }
 
 /// The settings of the feed that a worker was welcomed to.

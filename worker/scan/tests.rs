@@ -117,6 +117,7 @@ impl FakeRecorder {
                         for change in changes.iter() {
                             let (OddsChange::Price { selection: handle, .. }
                             | OddsChange::SelectionSuspended { selection: handle, .. }
+                            | OddsChange::SelectionWon { selection: handle, .. }
                             | OddsChange::MarketSuspended { market: handle, .. }
                             | OddsChange::MarketOpen(MarketValue { market: handle, .. })
                             | OddsChange::Selection(SelectionValue { selection: handle, .. })

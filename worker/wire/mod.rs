@@ -4,6 +4,7 @@
 //! code as the worker. Whatever arrives, a codec neither panics nor loops nor grows past its limit: what is unknown
 //! is a value, what breaks the framing is an error. Callers: `feed`, the simulator, the fuzz targets.
 
+pub mod amqp;
 pub mod capture;
 pub mod diffusion;
 pub mod websocket;

@@ -55,6 +55,8 @@ section! {
         stale_after: Dur = Dur::secs(60),
         /// Silence after which a match that left the list has ended.
         end_linger: Dur = Dur::secs(10),
+        /// A match whose newest load is older than this is compared with a fresh one; `0s`: never.
+        reconcile_every: Dur = Dur::secs(0),
         /// Follow only these; each empty list admits all.
         only: MatchFilter = MatchFilter::default(),
         /// Never follow these.

@@ -2,7 +2,7 @@
 
 use super::{MAX_NAME, check_plain, diffusion, positive, transport};
 use crate::config::check::Findings;
-use crate::config::feed::{FeedConfig, FeedKind};
+use crate::config::feed::{FeedConfig, FeedKind, Strategy};
 use crate::config::locate::Place;
 
 pub(super) fn check(feed: &mut FeedConfig, index: usize, findings: &mut Findings<'_>) {
@@ -37,6 +37,13 @@ pub(super) fn check(feed: &mut FeedConfig, index: usize, findings: &mut Findings
         }
     }
     positive(feed.stale_after, &at("stale_after"), findings);
+    if feed.strategy == Strategy::Dumps && !feed.reconcile_every.is_zero() {
+        findings.add(
+            &at("reconcile_every"),
+            "strategy \"dumps\" takes a load of each match in turn anyway",
+            "expected \"0s\", or another strategy",
+        );
+    }
     if jiff::tz::TimeZone::get(&feed.feed_timezone).is_err() {
         let expected = "expected a name such as \"Europe/London\" or \"UTC\"";
         findings.add(&at("feed_timezone"), "unknown time zone", expected);

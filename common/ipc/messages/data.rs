@@ -31,6 +31,13 @@ pub struct PerStream<T> {
 }
 
 impl<T> PerStream<T> {
+    pub fn get(&self, stream: Stream) -> &T {
+        match stream {
+            Stream::Match => &self.matches,
+            Stream::Bulk => &self.bulk,
+        }
+    }
+
     pub fn of(&mut self, stream: Stream) -> &mut T {
         match stream {
             Stream::Match => &mut self.matches,

@@ -32,7 +32,7 @@ pub enum ToRecorder {
     Ended { key: MatchKey, epoch: Epoch },
     /// This frame carries an operator's socket, whose request is to be answered with stored data.
     Query {
-        /// The verb: `match`, `events`, `odds`, `gaps`.
+        /// The verb: `match`, `events`, `odds`, `gaps`, `sink`.
         verb: String,
         args: String,
     },
@@ -44,6 +44,8 @@ pub enum ToRecorder {
     },
     /// This frame carries the new log file; write there from now on.
     LogFile,
+    /// Files that sinks write were moved: open them anew.
+    ReopenSinks,
     /// Report version and update time of each document with [`FromRecorder::Documents`].
     Documents,
     /// Read the data channels to their end, commit, close, leave with code 0 within this time.
@@ -123,5 +125,30 @@ pub struct RecorderStats {
     /// Bytes of the store's files.
     pub store_bytes: u64,
     /// What is wrong with the store (full, read-only, locked), empty when all is well.
+    pub trouble: String,
+    /// Rows that were deleted before each sink had read them, since the recorder's start.
+    pub unread_lost: u64,
+    pub sinks: Vec<SinkStats>,
+}
+
+/// A sink: where it stands, and what became of its rows since the recorder's start.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SinkStats {
+    pub name: String,
+    pub kind: String,
+    /// `connecting`, `delivering`, `backing off`, `stopped`.
+    pub state: String,
+    /// Rows that are committed and not settled; of the bulk stream those of the current hour at least.
+    pub lag_rows: u64,
+    /// Since when the oldest of them waits, milliseconds.
+    pub lag_ms: u64,
+    pub delivered: u64,
+    /// Rows that the broker refused for good, ever.
+    pub refused: u64,
+    /// The last error, empty if there was none.
+    pub error: String,
+    /// Until the next attempt, milliseconds, where one is waited for.
+    pub retry_ms: Option<u64>,
+    /// Why `health` is to name it, empty if it is well.
     pub trouble: String,
 }

@@ -43,7 +43,7 @@ pub enum ToWorker {
         /// Whether the match is over or followed elsewhere.
         why: ReleaseReason,
     },
-    /// Subscribe a match's topics again and take a fresh load.
+    /// As `Audit`; a match of which nothing is held takes a fresh load.
     Resync {
         id: MatchId,
     },
@@ -233,6 +233,11 @@ pub struct LoadReport {
     /// Subscriptions for which a first message or a status came.
     pub acknowledged: u32,
     pub loaded: u32,
+    /// Subscriptions that were asked for more than once on this connection, and never answered.
+    pub unanswered: u32,
+    /// Whole seconds for which nothing came of what is followed on a connection that is up, pings and the clock aside; 0 as long as that
+    /// is less than `stale_after`.
+    pub quiet_s: u32,
     /// The part of the last second that it worked, 0 to 1.
     pub busy: f32,
     /// Turns of the loop since its start: rises while it lives.

@@ -12,7 +12,7 @@ use serde_json::Value;
 const COMMENT: usize = 60;
 
 /// The line; `name` is what the match is called.
-pub(super) fn line(event: &Value, name: &str) -> String {
+pub(crate) fn line(event: &Value, name: &str) -> String {
     let mut words = vec![time(event)];
     words.extend(event.get("minute").and_then(Value::as_u64).map(|minute| format!("{minute}'")));
     words.push(kind(event));

@@ -8,11 +8,14 @@ mod events;
 mod follow;
 mod line;
 mod lists;
+mod replay;
 mod status;
 
 pub(super) use document::document;
 pub(super) use events::{events, follow_odds, odds};
+pub(super) use line::line as event_line;
 pub(super) use lists::{gaps, matches, plan, workers};
+pub(super) use replay::{Wanted, replay};
 pub(super) use status::status;
 
 use super::Code;

@@ -4,7 +4,7 @@ use super::super::output::{Failure, Printer, clean};
 use super::super::table::{age, left, micros, right, short, table};
 use super::read;
 use serde_json::Value;
-use touchline_common::control::views::{DeathView, FeedView, StatusView, counted, name_of};
+use touchline_common::control::views::{DeathView, FeedView, SinkView, StatusView, counted, name_of};
 
 /// Deaths in the text; all that are known stand in the JSON.
 const DEATHS_SHOWN: usize = 5;
@@ -32,6 +32,7 @@ pub(crate) fn status(status: &Value, out: &mut Printer<'_>) -> Result<(), Failur
     if !recorder.trouble.is_empty() {
         out.line(format!("          {}", clean(&recorder.trouble)))?;
     }
+    recorder.sinks.iter().try_for_each(|one| sink(one, out))?;
     if !status.state_trouble.is_empty() {
         out.line(format!("state     not saved: {}", clean(&status.state_trouble)))?;
     }
@@ -49,6 +50,20 @@ pub(crate) fn status(status: &Value, out: &mut Printer<'_>) -> Result<(), Failur
     out.line("")?;
     feeds(&status.feeds, out)?;
     deaths(&status.deaths, jiff::Timestamp::now(), out)
+}
+
+fn sink(sink: &SinkView, out: &mut Printer<'_>) -> Result<(), Failure> {
+    out.line(format!(
+        "sink      {} {}: {} delivered, {} refused, {} behind",
+        clean(&sink.name),
+        clean(&sink.state),
+        sink.delivered,
+        sink.refused,
+        counted(sink.lag_rows, "row", "rows")
+    ))?;
+    // What went wrong before it went well again is for the JSON.
+    let Some(retry) = sink.next_retry_s else { return Ok(()) };
+    out.line(format!("          tried again in {}: {}", age(retry), clean(&sink.last_error)))
 }
 
 fn matches(status: &StatusView) -> String {

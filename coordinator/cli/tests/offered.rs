@@ -146,7 +146,6 @@ fn what_is_not_built_says_so_however_it_is_called() {
     }
     for args in [
         &["upgrade", "--coordinator-only", "--dry-run"][..],
-        &["replay", "a", "b"],
         &["demo", "--feed", "poll"],
         &["simulate", "--fault", "drop"],
     ] {

@@ -55,6 +55,11 @@ impl MatchList {
         self.known.len()
     }
 
+    /// Whether the list has a match, deleted or not as long as it still counts.
+    pub(in crate::pool) fn has(&self, id: &MatchId) -> bool {
+        self.known.contains_key(id)
+    }
+
     /// How many loads were complete; `None` while it is not followed.
     pub(in crate::pool) fn loads(&self) -> Option<u64> {
         self.followed.then_some(self.loads)

@@ -105,6 +105,31 @@ fn what_the_store_holds_and_the_list_lacks_has_ended_but_only_after_a_second_loa
     assert_eq!(sent_to_recorder(&bed, gone), 1);
 }
 
+#[test]
+fn what_the_store_holds_and_the_filter_now_leaves_out_has_ended_at_the_first_load() {
+    let mut config = config(8);
+    config.feeds[0].selection.only.sports = vec!["tennis".into()];
+    let mut bed = Bed::new(config);
+    let generation = bed.pool.children.recorder.life.generation;
+    let elsewhere = MatchKey { feed: FeedId(7), id: "a".into() };
+    let held = FromRecorder::Held { keys: vec![key("a"), key("kept"), elsewhere] };
+    bed.give(Input::Recorder { generation, message: held });
+    bed.log.clear();
+    let listing = |sport: &str| Listing { sport: Some(sport.into()), ..Listing::default() };
+    bed.list(vec![
+        ListChange::LoadBegin,
+        ListChange::Present { id: "a".into(), listing: listing("soccer") },
+        ListChange::Present { id: "kept".into(), listing: listing("tennis") },
+        ListChange::LoadEnd,
+    ]);
+    bed.pass(ms(60_000), &[]);
+    let ended = |sent: &ToRecorder| matches!(sent, ToRecorder::Ended { .. });
+    let of_a = |sent: &ToRecorder| matches!(sent, ToRecorder::Ended { key: of, .. } if *of == key("a"));
+    assert_eq!((sent_to_recorder(&bed, ended), sent_to_recorder(&bed, of_a)), (1, 1));
+    assert_eq!(bed.logged("match.ended"), 1);
+    assert!(bed.pool.catalog.orphans.is_empty());
+}
+
 /// Six matches, and one of them that is live at worker 2.
 fn live_at_two() -> (Bed, &'static str) {
     let mut bed = Bed::new(config(8));

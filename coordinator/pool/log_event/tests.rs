@@ -13,9 +13,9 @@ const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
 /// The parts of the document, by what the names of their events begin with.
 const PARTS: [(&str, &[&str]); 5] = [
     ("The pool and the coordinator", &["pool", "coord", "control", "epochs", "state"]),
-    ("Workers, the recorder and their processes", &["worker", "recorder", "child", "process"]),
+    ("Workers, the recorder and their processes", &["worker", "raw", "recorder", "child", "process"]),
     ("Feeds and matches", &["feed", "list", "match", "matches", "gap"]),
-    ("The store and the data channels", &["store", "hour", "ledger", "data", "query"]),
+    ("The store and the data channels", &["store", "hour", "ledger", "data", "query", "sink"]),
     ("The log", &["log"]),
 ];
 

@@ -405,6 +405,7 @@ impl World {
             | ToRecorder::Ping
             | ToRecorder::LogFilter { .. }
             | ToRecorder::LogFile
+            | ToRecorder::ReopenSinks
             | ToRecorder::Documents => {}
         }
     }

@@ -64,7 +64,7 @@ impl Daemon {
             "workers" => return self.give(client, &self.worker_views()),
             "health" => return self.give(client, &self.health_view()),
             "matches" => return self.gather_matches(client, request),
-            "match" | "events" | "odds" | "gaps" => return self.hand_to_recorder(client, request),
+            "match" | "events" | "odds" | "gaps" | "sink" => return self.hand_to_recorder(client, request),
             "log" => return self.log_verb(client, request),
             "rebalance" if request.is_set("dry_run") => {
                 return self.give(client, &self.pool.rebalance_plan());

@@ -30,6 +30,10 @@ impl Daemon {
 
     /// Opens the log's file anew, here first and then in every child.
     pub(super) fn reopen_log(&mut self) -> Result<String, String> {
+        if self.children.listening().any(|child| child == Child::RECORDER) {
+            // Files that sinks write are rotated by the same hands.
+            self.send_recorder(&ToRecorder::ReopenSinks, 0);
+        }
         let Some(path) = self.setup.log_file.clone() else {
             return Ok("the log goes to standard error: whoever made that descriptor rotates it".to_owned());
         };

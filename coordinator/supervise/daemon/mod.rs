@@ -12,6 +12,7 @@ use super::children::{ChildState, Children};
 use super::matches_file::{Found, MatchesFile};
 use super::processes::Sharing;
 use super::saving::{Held, StateSaving, Ticket};
+use super::spawn::Output;
 use crate::control::{Clients, Gather};
 use crate::pool::{Action, Child, Command, Input, Pool, RequestId, Urgency};
 use crate::sources::{Source, Sources};
@@ -78,6 +79,7 @@ pub struct Setup {
     /// By feed.
     pub sharings: Vec<Sharing>,
     pub child_config: String,
+    pub recorder_output: Output,
     pub tick: Duration,
 }
 
@@ -100,11 +102,12 @@ impl Daemon {
         sources.watch(clients.listener_fd(), Source::Listener, Interest::READABLE)?;
         let waker = Waker::new(poll.registry(), sources.insert(Source::Saver))?;
         let saving = StateSaving::start(state_path, waker)?;
+        let children = Children::new(setup.recorder_output);
         Ok(Daemon {
             setup,
             poll,
             sources,
-            children: Children::default(),
+            children,
             pool,
             clients,
             log,

@@ -127,6 +127,10 @@ impl Server {
         if connection.state == State::Stale {
             return Ok(());
         }
+        if self.unanswered > 0 && matches!(topic, Topic::Match(_)) {
+            self.unanswered -= 1;
+            return Ok(());
+        }
         if !connection.subscribed.contains(&topic) {
             if connection.subscribed.len() >= self.cap {
                 if self.above_cap(at, name, &topic)? == Granted::Load {

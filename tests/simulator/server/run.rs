@@ -58,6 +58,8 @@ pub(super) struct Server {
     pub(super) session: Option<Vec<u8>>,
     pub(super) keep_alive: Duration,
     pub(super) on_resume: OnResume,
+    /// Subscriptions to matches that are still to be left without an answer.
+    pub(super) unanswered: usize,
     out_queue: usize,
     max_depth: usize,
     ping_after: Duration,
@@ -112,6 +114,7 @@ impl Server {
             session: options.session.as_ref().map(|token| format!("{SESSION}{token}").into_bytes()),
             keep_alive: options.keep_alive,
             on_resume: options.on_resume,
+            unanswered: options.unanswered,
             out_queue: options.out_queue,
             max_depth: options.max_depth.unwrap_or(usize::MAX),
             ping_after: options.ping_after,

@@ -37,6 +37,16 @@ pub struct Connection {
     /// Events that no message brings.
     pending: VecDeque<ConnectionEvent>,
     past_errors: u64,
+    /// So far, the one that stands included.
+    connections: u64,
+    keeps: Keeps,
+}
+
+/// What becomes of received bytes beside being read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Keeps {
+    Nothing,
+    Received,
 }
 
 enum Role {
@@ -61,6 +71,8 @@ impl Connection {
             live: None,
             pending: VecDeque::new(),
             past_errors: 0,
+            connections: 0,
+            keeps: Keeps::Nothing,
         }
     }
 
@@ -104,7 +116,12 @@ impl Connection {
             SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
         let config = SessionConfig { wall_ms, ..self.plan.session.clone() };
         let session = Session::new(config, self.resumable.take(now), now);
-        self.live = Some(Link::new(session, socket, self.tunnel()));
+        let received = match self.keeps {
+            Keeps::Nothing => None,
+            Keeps::Received => Some(Vec::new()),
+        };
+        self.connections += 1;
+        self.live = Some(Link::new(session, socket, self.tunnel(), received));
         self.pending.push_back(ConnectionEvent::Connected);
     }
 
@@ -264,12 +281,34 @@ impl Connection {
         self.live.as_ref().map_or(0, of) as u32
     }
 
+    /// As [`Session::subscriptions_unanswered`].
+    pub fn unanswered(&self) -> u32 {
+        self.live.as_ref().map_or(0, |live| live.session.subscriptions_unanswered()) as u32
+    }
+
     pub fn receive_queue(&self) -> u64 {
         self.live.as_ref().map_or(0, Link::receive_queue)
     }
 
     pub fn errors(&self) -> u64 {
         self.past_errors + self.live.as_ref().map_or(0, |live| live.session.errors())
+    }
+
+    pub fn keep_received(&mut self) {
+        self.keeps = Keeps::Received;
+    }
+
+    pub fn take_received(&mut self, take: &mut dyn FnMut(u64, &[u8])) {
+        if let Some(received) = self.live.as_mut().and_then(|live| live.received.as_mut())
+            && !received.is_empty()
+        {
+            take(self.connections, received);
+            received.clear();
+        }
+    }
+
+    pub fn connections(&self) -> u64 {
+        self.connections
     }
 
     pub fn permit(&mut self, now: Instant) {

@@ -18,6 +18,8 @@ pub(super) struct Link {
     socket: Socket,
     tunnel: Option<Box<ClientTunnel>>,
     queue: Queue,
+    /// What was read since it was last taken; none where nobody wants it.
+    pub(super) received: Option<Vec<u8>>,
 }
 
 /// What the socket's receive queue holds, as far as is known.
@@ -32,8 +34,13 @@ enum Queue {
 
 impl Link {
     /// Whatever is in the socket by now is read first: what the poll reported while it was being connected was not kept.
-    pub(super) fn new(session: Session, socket: Socket, tunnel: Option<Box<ClientTunnel>>) -> Link {
-        Link { session, socket, tunnel, queue: Queue::Ending }
+    pub(super) fn new(
+        session: Session,
+        socket: Socket,
+        tunnel: Option<Box<ClientTunnel>>,
+        received: Option<Vec<u8>>,
+    ) -> Link {
+        Link { session, socket, tunnel, queue: Queue::Ending, received }
     }
 
     pub(super) fn note(&mut self, readiness: Readiness) {
@@ -58,13 +65,14 @@ impl Link {
     }
 
     fn try_read(&mut self, now: Instant) -> Result<usize, LostReason> {
-        let Link { session, socket, tunnel, queue } = self;
+        let Link { session, socket, tunnel, queue, received } = self;
         let Some(tunnel) = tunnel else {
             let room = session.spare();
             if room.is_empty() {
                 return Ok(0);
             }
             let Some(count) = take(socket, queue, room)? else { return Ok(0) };
+            keep(received, room, count);
             session.filled(count, now);
             return Ok(count);
         };
@@ -74,7 +82,9 @@ impl Link {
             // Pings of the WebSocket, and parts of a large message, are signs of life.
             session.filled(0, now);
         }
-        let pulled = tunnel.pull(session.spare());
+        let room = session.spare();
+        let pulled = tunnel.pull(room);
+        keep(received, room, *pulled.as_ref().unwrap_or(&0));
         if pulled.is_err() {
             // The close frame with the reason, as far as that goes at once.
             while !tunnel.output().is_empty() {
@@ -146,6 +156,13 @@ impl Link {
     pub(super) fn into_session(mut self) -> Session {
         self.socket.farewell();
         self.session
+    }
+}
+
+/// Keeps the first `count` bytes of `room`, where that is wanted.
+fn keep(received: &mut Option<Vec<u8>>, room: &[u8], count: usize) {
+    if let Some(received) = received {
+        received.extend_from_slice(room.get(..count).unwrap_or_default());
     }
 }
 

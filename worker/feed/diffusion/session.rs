@@ -183,6 +183,11 @@ impl Session {
         self.subscriptions.waiting()
     }
 
+    /// Subscriptions that were sent more than once, and never answered.
+    pub fn subscriptions_unanswered(&self) -> usize {
+        self.subscriptions.unanswered()
+    }
+
     /// Bytes that were read and not taken yet.
     pub fn unread(&self) -> usize {
         let framed = self.ahead.front().map_or(0, |frame| self.buffer.taken_since(*frame));

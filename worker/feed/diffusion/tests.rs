@@ -165,3 +165,4 @@ mod lifecycle;
 mod messages;
 mod resuming;
 mod subscribing;
+mod unanswered;

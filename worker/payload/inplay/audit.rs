@@ -12,6 +12,7 @@ use super::memory::Prices;
 use super::reading::Reading;
 use super::store::{NodeId, TreeId};
 use super::{registers, text};
+use crate::payload::Differing;
 use foldhash::fast::RandomState;
 use std::collections::HashSet;
 
@@ -28,26 +29,30 @@ impl Forest {
         registers != held.reported || reading.facts() != held.facts
     }
 
-    /// In how many nodes a load differs from what is held; none if there is nothing to compare.
-    pub(super) fn differing(&self, tree: TreeId, body: &[u8]) -> Option<usize> {
+    /// What a load differs in from what is held; none if there is nothing to compare.
+    pub(super) fn differing(&self, tree: TreeId, topic: &[u8], body: &[u8]) -> Option<Differing> {
         let held = self.store.tree(tree).filter(|tree| tree.nodes > 0)?;
         let nodes = body.get(first_node(body)?..).filter(|nodes| !nodes.is_empty())?;
         let mut found = HashSet::with_capacity_and_hasher(held.nodes, RandomState::default());
-        let mut differing = 0;
+        let mut differing = Differing::default();
+        let path = |it: &[u8]| format!("{}/{}", String::from_utf8_lossy(topic), String::from_utf8_lossy(it));
         for text in nodes.split(|byte| *byte == b'|') {
             let it = text::find(text, self.mapping.topic).and_then(|(start, end)| text.get(start..end));
             let Some(it) = it.filter(|it| !it.is_empty()) else { continue };
             match self.store.find_in(tree, it) {
                 // Of two nodes with one id the first counts.
-                Some(id) => differing += usize::from(found.insert(id) && !self.is_as_loaded(id, text)),
-                None => differing += 1,
+                Some(id) if !found.insert(id) || self.is_as_loaded(id, text) => {}
+                Some(_) | None => differing.add(|| path(it)),
             }
         }
         let gone = |id: &NodeId| {
             let node = self.store.node(*id);
             node.indexed && node.class != Class::Root && !found.contains(id)
         };
-        Some(differing + self.store.subtree(held.root).filter(gone).count())
+        for id in self.store.subtree(held.root).filter(gone) {
+            differing.add(|| path(self.store.it(id)));
+        }
+        Some(differing)
     }
 
     fn is_as_loaded(&self, id: NodeId, text: &[u8]) -> bool {

@@ -41,6 +41,8 @@ pub(super) enum Role {
     Suspended,
     Odds,
     Handicap,
+    /// The result of a selection. The built-in table names no attribute for it.
+    Won,
     Sport,
     Competition,
     Score,
@@ -184,6 +186,7 @@ impl Role {
             | Role::Name
             | Role::Odds
             | Role::Handicap
+            | Role::Won
             | Role::Competition
             | Role::Serving
             | Role::Down

@@ -11,7 +11,7 @@ use super::mapping::{Mapping, Role};
 use super::store::{NIL, NodeId, Store, TreeId};
 use super::{reading::Reading, render, server_time};
 use crate::payload::observe::{Names, Received, Sink};
-use crate::payload::{Limits, MatchSlot, Payload, Result, TreeError};
+use crate::payload::{Differing, Limits, MatchSlot, Payload, Result, TreeError};
 use foldhash::fast::RandomState;
 use jiff::tz::TimeZone;
 use slab::Slab;
@@ -270,17 +270,18 @@ impl Payload for Forest {
         body: &[u8],
         received: Received,
         sink: &mut dyn Sink,
-    ) -> Result<Option<usize>> {
+    ) -> Result<Option<Differing>> {
         let tree = self.tree_of(topic)?;
         let owner = self.store.owner_of(tree);
         self.approach(owner, sink);
-        let differing = self.differing(tree, body);
+        let differing = self.differing(tree, topic, body);
+        let is_whole = differing.as_ref().is_some_and(|differing| differing.nodes == 0);
         let prices = self.remembered_prices(tree);
         self.replace_tree(tree, body)?;
         self.remember_prices(tree, prices);
         if owner == NIL {
             self.list_loaded(tree);
-        } else if self.match_renewed(owner, received, sink) && (differing != Some(0) || self.is_news(owner)) {
+        } else if self.match_renewed(owner, received, sink) && (!is_whole || self.is_news(owner)) {
             self.report(MatchSlot(owner), received, sink);
         }
         Ok(differing)

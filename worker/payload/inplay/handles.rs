@@ -142,6 +142,7 @@ impl Forest {
             price: Price::from_text(odds),
             text: lossy(odds),
             suspended: text::suspended(value(Role::Suspended)),
+            won: text::won(value(Role::Won)),
         }
     }
 }

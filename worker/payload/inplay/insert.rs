@@ -169,7 +169,8 @@ impl Forest {
         let &Node { class, tree, .. } = self.store.node(id);
         let reporting = self.is_first(owner, tree, id);
         let mut steps = Vec::new();
-        for role in [Role::Odds, Role::Suspended, Role::Comment, Role::Value].into_iter().chain(Role::STATS) {
+        let own = [Role::Odds, Role::Suspended, Role::Won, Role::Comment, Role::Value];
+        for role in own.into_iter().chain(Role::STATS) {
             let key = self.mapping.key(class, role);
             let old = self.store.attribute(id, key).unwrap_or_default();
             // The text differs from the body's at most in its topic id, so the value is taken from the body.

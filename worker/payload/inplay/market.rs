@@ -85,6 +85,9 @@ fn selection(store: &Store, mapping: &Mapping, node: &Node, place: Place, extra:
         out.fixed(b",");
     }
     out.truth(b"\"suspended\":", held.is_suspended());
+    if let Some(won) = text::won(held.won.map(Piece::as_bytes)) {
+        out.truth(b"\"won\":", won);
+    }
     out.fixed(b"\"order\":");
     out.number(i64::from(place.order));
     out.fixed(b"},");
@@ -98,6 +101,7 @@ struct Members<'a> {
     odds: Option<Piece<'a>>,
     handicap: Option<Piece<'a>>,
     suspended: Option<Piece<'a>>,
+    won: Option<Piece<'a>>,
 }
 
 impl Members<'_> {
@@ -125,6 +129,8 @@ fn members<'a>(
             Some(Role::Name) => &mut held.name,
             Some(Role::Handicap) => &mut held.handicap,
             Some(Role::Suspended) => &mut held.suspended,
+            // Any other text is no result, and stays what it is.
+            Some(Role::Won) if text::won(Some(value.as_bytes())).is_some() => &mut held.won,
             Some(Role::Topic | Role::Order) => return,
             Some(_) | None => return extra.add(out, name, value, escape),
         };

@@ -71,10 +71,11 @@ impl Log {
             | OddsChange::MarketSuspended { market: handle, suspended } => {
                 format!("{} {}", self.key(*handle), if *suspended { "suspended" } else { "resumed" })
             }
+            OddsChange::SelectionWon { selection, won } => format!("{} won {won:?}", self.key(*selection)),
             OddsChange::MarketOpen(MarketValue { market, suspended }) => {
                 format!("{} open{}", self.key(*market), if *suspended { " suspended" } else { "" })
             }
-            OddsChange::Selection(SelectionValue { selection, price, text, suspended }) => {
+            OddsChange::Selection(SelectionValue { selection, price, text, suspended, won: _ }) => {
                 let suspended = if *suspended { " suspended" } else { "" };
                 format!("{} is {} {text}{suspended}", self.key(*selection), shown(*price))
             }
@@ -102,6 +103,7 @@ impl Log {
                 let key = self.key(*selection).to_owned();
                 self.selections.entry(key).or_default().1 = *suspended;
             }
+            OddsChange::SelectionWon { .. } => {}
             OddsChange::MarketSuspended { market, suspended } => {
                 *self.markets.get_mut(&self.names[market.0 as usize - 1].0).unwrap() = *suspended;
             }

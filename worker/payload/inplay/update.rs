@@ -97,7 +97,7 @@ impl Forest {
         }
     }
 
-    /// Reports a selection's price and suspension, whatever was reported before.
+    /// Reports a selection's price, suspension and result, whatever was reported before.
     pub(super) fn state_selection(&self, id: NodeId, reports: &mut Reports<'_>) {
         let value = self.selection_value(id);
         let text = value.text.into_owned().into();
@@ -123,6 +123,10 @@ impl Forest {
             }
             (Class::Selection | Class::Market, Role::Suspended) => {
                 (suspended != text::suspended(Some(old))).then_some(Step::Suspended(suspended))
+            }
+            (Class::Selection, Role::Won) => {
+                let won = text::won(Some(new));
+                (won != text::won(Some(old))).then_some(Step::Won(won))
             }
             (Class::Event, Role::Comment) => Some(Step::Value(Value::Comment(new))),
             (_, role) => self.figure(id, role).map(Step::Value),
@@ -158,6 +162,12 @@ impl Forest {
                     reports.odds.push(OddsChange::Price { selection, price, text: lossy(text) });
                 }
             }
+            Step::Won(won) => {
+                let selection = self.handle(owner, id, sink);
+                if selection != Handle(0) {
+                    reports.odds.push(OddsChange::SelectionWon { selection, won });
+                }
+            }
             Step::Suspended(suspended) => {
                 let handle = self.handle(owner, id, sink);
                 if handle != Handle(0) {
@@ -189,5 +199,6 @@ impl Forest {
 pub(super) enum Step<'a> {
     Price { old: Option<Price>, new: Option<Price>, text: &'a [u8] },
     Suspended(bool),
+    Won(Option<bool>),
     Value(Value<'a>),
 }

@@ -21,7 +21,9 @@ use self::reading::Reading;
 use self::selector::Selector;
 use crate::payload::json::Json;
 use crate::payload::observe::{Names, Received, Sink};
-use crate::payload::{KEEP, Limits, MatchSlot, Payload, Result, TreeError, if_changed, server_time};
+use crate::payload::{
+    Differing, KEEP, Limits, MatchSlot, Payload, Result, TreeError, if_changed, server_time,
+};
 use foldhash::fast::RandomState;
 use jiff::tz::TimeZone;
 use slab::Slab;
@@ -311,9 +313,12 @@ impl Payload for Branches {
         body: &[u8],
         received: Received,
         sink: &mut dyn Sink,
-    ) -> Result<Option<usize>> {
+    ) -> Result<Option<Differing>> {
         let held = self.find(topic).and_then(|(place, key)| self.asked(place)?.values.get(key));
-        let differs = held.map(|held| usize::from(**held != *body));
+        let differs = held.map(|held| match **held == *body {
+            true => Differing::default(),
+            false => Differing { nodes: 1, first: String::from_utf8_lossy(topic).into_owned() },
+        });
         self.value(topic, body, Brought::Load, received, sink)?;
         Ok(differs)
     }

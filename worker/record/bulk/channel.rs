@@ -44,6 +44,9 @@ impl Channel {
                 OddsChange::SelectionSuspended { selection: handle, suspended } => {
                     Change::SelectionSuspended(selection(*handle)?, *suspended)
                 }
+                OddsChange::SelectionWon { selection: handle, won } => {
+                    Change::SelectionWon(selection(*handle)?, *won)
+                }
                 OddsChange::MarketSuspended { market: handle, suspended } => {
                     Change::MarketSuspended(market(*handle)?, *suspended)
                 }
@@ -76,7 +79,7 @@ impl Channel {
 }
 
 fn value(of: &SelectionValue<'_>, texts: &mut Texts) -> Value {
-    Value { price: of.price, text: texts.id(&of.text), suspended: Some(of.suspended) }
+    Value { price: of.price, text: texts.id(&of.text), suspended: Some(of.suspended), won: of.won }
 }
 
 impl Bulk {

@@ -26,11 +26,13 @@ pub struct Value {
     pub text: TextId,
     /// Whether it is suspended; `None` before a base came since this ledger exists.
     pub suspended: Option<bool>,
+    /// The result of a selection, once it has one.
+    pub won: Option<bool>,
 }
 
 impl Default for Value {
     fn default() -> Value {
-        Value { price: None, text: EMPTY, suspended: Some(false) }
+        Value { price: None, text: EMPTY, suspended: Some(false), won: None }
     }
 }
 
@@ -42,7 +44,7 @@ impl Value {
 }
 
 /// Of which nothing is known.
-const UNKNOWN: Value = Value { price: None, text: EMPTY, suspended: None };
+const UNKNOWN: Value = Value { price: None, text: EMPTY, suspended: None, won: None };
 
 /// A market or a selection of the match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -52,7 +54,7 @@ pub struct Place(pub u32);
 pub struct Row {
     pub kind: Kind,
     pub place: Place,
-    /// Price, text and suspension after it; of a market only the suspension.
+    /// Price, text, suspension and result after it; of a market only the suspension.
     pub value: Value,
     /// Whether it stands for values that were or may have been left out before it.
     pub recovered: bool,
@@ -64,6 +66,7 @@ pub struct Row {
 pub enum Change {
     Price(Place, Option<Price>, TextId),
     SelectionSuspended(Place, bool),
+    SelectionWon(Place, Option<bool>),
     MarketSuspended(Place, bool),
     /// A market was inserted, suspended or not.
     MarketOpen(Place, bool),
@@ -74,11 +77,7 @@ pub enum Change {
 #[derive(Clone, Copy, Debug)]
 pub enum Input<'a> {
     /// The match stream made this epoch the owner.
-    Adopt {
-        epoch: Epoch,
-        /// Wall clock, for what is written now.
-        at: i64,
-    },
+    Adopt(Epoch),
     /// All values as the epoch's worker sees them.
     Base {
         epoch: Epoch,
@@ -130,6 +129,8 @@ struct Candidate {
     values: Values,
     /// Whether a base came, so that what is missing does not exist.
     based: bool,
+    /// Wall clock of the newest read: what is written of it is as old.
+    at: i64,
 }
 
 /// The last known values of one match.
@@ -209,13 +210,13 @@ impl Ledger {
     /// Takes one input; what follows from it is appended to `rows`.
     pub fn advance(&mut self, input: Input<'_>, now: Instant, rows: &mut Vec<Row>) -> Taken {
         match input {
-            Input::Adopt { epoch, at } => {
+            Input::Adopt(epoch) => {
                 if self.owner() >= Some(epoch) {
                     return Taken::Refused;
                 }
                 self.awaited = Some(epoch);
                 if self.candidates.iter().any(|candidate| candidate.epoch == epoch) {
-                    self.adopt_awaited(epoch, at, now, rows);
+                    self.adopt_awaited(epoch, now, rows);
                 }
             }
             Input::Tick { at } => {
@@ -223,7 +224,7 @@ impl Ledger {
                     self.base(&values, at, rows);
                 }
             }
-            Input::Base { epoch, values, at } => match self.standing(epoch, at, now, rows) {
+            Input::Base { epoch, values, at } => match self.standing(epoch, now, rows) {
                 Taken::Yes => {
                     self.pending = None;
                     self.era = self.era.wrapping_add(1);
@@ -233,17 +234,19 @@ impl Ledger {
                     if let Some(candidate) = self.candidate(epoch) {
                         candidate.values = Values::of(values);
                         candidate.based = true;
+                        candidate.at = at;
                     }
                     return Taken::Candidate;
                 }
                 Taken::Refused => return Taken::Refused,
             },
-            Input::Obs { epoch, changes, at } => match self.standing(epoch, at, now, rows) {
+            Input::Obs { epoch, changes, at } => match self.standing(epoch, now, rows) {
                 Taken::Yes => changes.iter().for_each(|change| self.observe(*change, at, rows)),
                 Taken::Candidate => {
                     let shape = std::mem::take(&mut self.shape);
                     if let Some(candidate) = self.candidate(epoch) {
                         changes.iter().for_each(|change| candidate.values.fold(*change, &shape));
+                        candidate.at = at;
                     }
                     self.shape = shape;
                     return Taken::Candidate;
@@ -255,8 +258,8 @@ impl Ledger {
     }
 
     /// What a frame of this epoch is; the first of one that is awaited makes it the owner.
-    fn standing(&mut self, epoch: Epoch, at: i64, now: Instant, rows: &mut Vec<Row>) -> Taken {
-        self.adopt_awaited(epoch, at, now, rows);
+    fn standing(&mut self, epoch: Epoch, now: Instant, rows: &mut Vec<Row>) -> Taken {
+        self.adopt_awaited(epoch, now, rows);
         match self.owner {
             Some(owner) if epoch < owner => Taken::Refused,
             Some(owner) if epoch == owner => Taken::Yes,
@@ -274,21 +277,21 @@ impl Ledger {
                     .retain(|candidate| Some(candidate.epoch) != lowest || epoch < candidate.epoch);
             }
             if self.candidates.len() < MAX_CANDIDATES {
-                self.candidates.push(Candidate { epoch, values: Values::default(), based: false });
+                self.candidates.push(Candidate { epoch, values: Values::default(), based: false, at: 0 });
             }
         }
         self.candidates.iter_mut().find(|candidate| candidate.epoch == epoch)
     }
 
-    fn adopt_awaited(&mut self, epoch: Epoch, at: i64, now: Instant, rows: &mut Vec<Row>) {
+    fn adopt_awaited(&mut self, epoch: Epoch, now: Instant, rows: &mut Vec<Row>) {
         if self.awaited.take_if(|awaited| *awaited == epoch).is_some() {
-            self.adopt(epoch, at, now, rows);
+            self.adopt(epoch, now, rows);
         }
     }
 
     /// What differs waits for the next observation of it, or for `settle`: a candidate may be a little behind, and would take back
     /// what the owner reported last. Where nothing is known there is nothing to take back.
-    fn adopt(&mut self, epoch: Epoch, at: i64, now: Instant, rows: &mut Vec<Row>) {
+    fn adopt(&mut self, epoch: Epoch, now: Instant, rows: &mut Vec<Row>) {
         // Without an owner nothing was left out of what it reported.
         let left_out = u32::from(self.owner.replace(epoch).is_some());
         self.era = self.era.wrapping_add(left_out);
@@ -296,7 +299,7 @@ impl Ledger {
         let found = self.candidates.iter().position(|candidate| candidate.epoch == epoch);
         let found = found.map(|place| self.candidates.swap_remove(place));
         self.candidates.retain(|candidate| candidate.epoch > epoch);
-        let Some(Candidate { mut values, based, .. }) = found else { return };
+        let Some(Candidate { mut values, based, at, .. }) = found else { return };
         if !based {
             values.fill_from(&self.known);
         }
@@ -314,6 +317,7 @@ impl Ledger {
             values.fold(change, &self.shape);
             if let Change::Price(selection, ..)
             | Change::SelectionSuspended(selection, _)
+            | Change::SelectionWon(selection, _)
             | Change::Selection(selection, _) = change
                 && let Some(value) = values.get(selection)
             {
@@ -334,6 +338,13 @@ impl Ledger {
                 let value = Value { suspended: Some(suspended), ..old.unwrap_or(UNKNOWN) };
                 if old != Some(value) {
                     self.set(selection, value, suspension(suspended), at, rows);
+                }
+            }
+            Change::SelectionWon(selection, won) => {
+                let old = self.selection(selection, at, rows);
+                let value = Value { won, ..old.unwrap_or(UNKNOWN) };
+                if old != Some(value) {
+                    self.set(selection, value, Kind::OddsChange, at, rows);
                 }
             }
             Change::MarketSuspended(market, suspended) => {
@@ -406,7 +417,7 @@ impl Ledger {
     fn believe(&mut self, selection: Place, value: Value, at: i64, rows: &mut Vec<Row>) {
         let old = self.known.slot(selection).replace(value).unwrap_or_default();
         let first = rows.len();
-        if (old.price, old.text) != (value.price, value.text) {
+        if (old.price, old.text, old.won) != (value.price, value.text, value.won) {
             self.row(Kind::OddsChange, selection, at, rows);
         }
         if let Some(suspended) = value.suspended
@@ -513,6 +524,7 @@ impl Values {
             Change::SelectionSuspended(selection, suspended) => {
                 self.reported(selection, shape).suspended = Some(suspended);
             }
+            Change::SelectionWon(selection, won) => self.reported(selection, shape).won = won,
             Change::MarketSuspended(market, suspended) | Change::MarketOpen(market, suspended) => {
                 *self.slot(market) = Some(Value::of_market(suspended));
             }

@@ -167,7 +167,7 @@ impl Bulk {
                 if let Some(one) = self.matches.slab.get_mut(place) {
                     one.over = None;
                 }
-                self.advance(place, Input::Adopt { epoch, at: wall_us() }, now);
+                self.advance(place, Input::Adopt(epoch), now);
             }
             Job::Ended { key, epoch } => {
                 let found = self.matches.find(&key).and_then(|place| self.matches.slab.get_mut(place));
@@ -369,12 +369,15 @@ impl Bulk {
     /// Deletes files that are too old or too much.
     fn retain(&mut self, now: i64) {
         let RecordConfig { store, path, .. } = &*self.config;
+        let read = self.shared.readers.low_water();
         let limits = || Limits {
             odds_us: micros(store.keep_odds.get()),
             chat_us: micros(store.keep_chat.get()),
             bytes: store.max_size.get().saturating_sub(sqlite::bytes(path)),
+            read,
         };
-        self.hours.retain(limits, now);
+        let lost = self.hours.retain(limits, now);
+        self.shared.readers.lose(lost);
     }
 }
 
@@ -412,8 +415,8 @@ fn write_rows(
             None => None,
         };
         let Row { kind, value, recovered, at, .. } = *row;
-        let (price, suspended) = (value.price, value.suspended);
-        writer.odds(&OddsRow { at, selection: number, kind, price, text, suspended, recovered })?;
+        let ledger::Value { price, suspended, won, .. } = value;
+        writer.odds(&OddsRow { at, selection: number, kind, price, text, suspended, recovered, won })?;
     }
     Ok(())
 }

@@ -55,7 +55,8 @@ impl Frames {
         let markets = vec![MarketValue { market: Handle(first + 1), suspended: false }];
         let text = Cow::from(format!("{}/1", Price(price)));
         let price = Some(Price(price));
-        let selections = vec![SelectionValue { selection: Handle(first + 2), price, text, suspended: false }];
+        let selection = Handle(first + 2);
+        let selections = vec![SelectionValue { selection, price, text, suspended: false, won: None }];
         let body =
             BulkBody::Base { markets: markets.into(), selections: selections.into(), left_out: 0, at: 7 };
         self.put(&BulkFrame { n, handle: Handle(first), body })

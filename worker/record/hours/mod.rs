@@ -17,7 +17,7 @@ pub use schema::Kind;
 
 use super::RecordError;
 use super::files::{Files, Look};
-use super::sqlite::{Positions, adopt_parent, beside};
+use super::sqlite::{Positions, adopt_parent, beside, open_to_read};
 use rusqlite::{CachedStatement, Connection, params};
 use schema::{Found, Tail};
 use std::fs;
@@ -83,6 +83,14 @@ fn remove(path: &Path) -> io::Result<()> {
         let _ = fs::remove_file(beside(path, suffix));
     }
     Ok(())
+}
+
+/// How many rows of a file are above `seq`, by their numbers; of one that cannot be read none can be.
+fn unread(path: &Path, seq: i64) -> u64 {
+    let sql =
+        "SELECT (SELECT count(*) FROM odds WHERE seq > ?1) + (SELECT count(*) FROM chat WHERE seq > ?1)";
+    let count = open_to_read(path).and_then(|file| file.query_row(sql, [seq], |row| row.get::<_, i64>(0)));
+    count.map_or(0, i64::unsigned_abs)
 }
 
 #[derive(Debug)]
@@ -213,11 +221,12 @@ impl Hours {
         Ok(())
     }
 
-    /// Deletes what is too old or too much, now and then; `limits` are asked for then.
-    pub fn retain(&mut self, limits: impl FnOnce() -> Limits, now: i64) {
-        if self.retention.is_due() {
-            self.retention.pass(&self.folder, self.current.hour, &self.closer, &limits(), now);
+    /// Deletes what is too old or too much, now and then; `limits` are asked for then. How many rows went that a sink had not read.
+    pub fn retain(&mut self, limits: impl FnOnce() -> Limits, now: i64) -> u64 {
+        if !self.retention.is_due() {
+            return 0;
         }
+        self.retention.pass(&self.folder, self.current.hour, &self.closer, &limits(), now)
     }
 
     #[cfg(test)]
@@ -233,6 +242,8 @@ pub struct Limits {
     pub chat_us: i64,
     /// Bytes of the hour files at most.
     pub bytes: u64,
+    /// The `seq` up to which every sink has read.
+    pub read: i64,
 }
 
 /// What became of a file that cannot be used.
@@ -355,6 +366,8 @@ pub struct OddsRow {
     pub suspended: Option<bool>,
     /// Whether it stands for values that may have been left out before it.
     pub recovered: bool,
+    /// The result of a selection, once it has one.
+    pub won: Option<bool>,
 }
 
 impl<'a> Writer<'a> {
@@ -364,7 +377,8 @@ impl<'a> Writer<'a> {
             selection: connection
                 .prepare_cached("INSERT INTO selections VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?,
             text: connection.prepare_cached("INSERT INTO texts VALUES (?1, ?2)")?,
-            odds: connection.prepare_cached("INSERT INTO odds VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?,
+            odds: connection
+                .prepare_cached("INSERT INTO odds VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?,
             position: connection.prepare_cached("INSERT OR REPLACE INTO positions VALUES (?1, ?2, ?3)")?,
         })
     }
@@ -389,9 +403,19 @@ impl<'a> Writer<'a> {
     /// Writes a row of odds under the next `seq`.
     pub fn odds(&mut self, row: &OddsRow) -> rusqlite::Result<()> {
         let seq = self.tail.seq + 1;
-        let OddsRow { at, selection, kind, price, text, suspended, recovered } = *row;
+        let OddsRow { at, selection, kind, price, text, suspended, recovered, won } = *row;
         let price = price.map(|price| price.0);
-        self.odds.execute(params![seq, at, selection, kind as i64, price, text, suspended, recovered])?;
+        self.odds.execute(params![
+            seq,
+            at,
+            selection,
+            kind as i64,
+            price,
+            text,
+            suspended,
+            recovered,
+            won
+        ])?;
         self.tail.seq = seq;
         Ok(())
     }

@@ -7,7 +7,10 @@ use super::schema::{SCHEMA, TYPE};
 use super::{file_name, hour_of_seq, list};
 use crate::record::sqlite::{Filter, Rows, open_to_read};
 use rusqlite::Connection;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+/// The oldest schema that is read; its rows have no result.
+const OLDEST: i64 = 1;
 
 #[derive(Debug)]
 pub struct Reader(PathBuf);
@@ -36,7 +39,7 @@ impl Reader {
                 break;
             }
             let path = self.0.join(file_name(hour));
-            match open_to_read(&path).and_then(|file| rows(&file, filter, left)) {
+            match open(&path).and_then(|file| rows(&file, filter, left)) {
                 Ok((more, newest)) => {
                     last = last.max(newest);
                     lines.extend(more);
@@ -55,31 +58,61 @@ impl Reader {
     }
 }
 
-/// Rows of one file, in the order of the question.
-fn rows(file: &Connection, filter: &Filter, limit: usize) -> rusqlite::Result<Rows> {
+/// A connection that reads an hour's file.
+///
+/// # Errors
+/// As SQLite; a file of another schema.
+pub(in crate::record) fn open(path: &Path) -> rusqlite::Result<Connection> {
+    let file = open_to_read(path)?;
     let version: i64 = file.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    if version != SCHEMA {
+    if !(OLDEST..=SCHEMA).contains(&version) {
         let text = format!("its schema is {version}, this program knows {SCHEMA}");
         return Err(rusqlite::Error::ToSqlConversionFailure(text.into()));
     }
+    Ok(file)
+}
+
+/// Rows of one file, in the order of the question.
+fn rows(file: &Connection, filter: &Filter, limit: usize) -> rusqlite::Result<Rows> {
+    let object = odds_object(file)?;
     filter.read(file, limit, |wanted, direction| {
         let only = if wanted.is_empty() {
             String::new()
         } else {
             format!("AND o.selection IN (SELECT id FROM selections WHERE {wanted})")
         };
-        // `won` is not in the bulk stream yet. Prices have four decimals at most, written as short as they are exact.
-        format!(
-            "SELECT o.seq, json_object('seq', o.seq, 'match', s.match, 'feed', s.feed, 'type', {TYPE}, 'lane', 'odds',
-                'market', s.market, 'market_name', s.market_name, 'selection', s.selection,
-                'selection_name', s.selection_name,
-                'odds', json(CASE WHEN o.price IS NOT NULL THEN printf('%.15g', o.price / 10000.0) END),
-                'odds_text', t.text,
-                'suspended', json(CASE o.suspended WHEN 0 THEN 'false' WHEN 1 THEN 'true' END), 'won', NULL,
-                'at', strftime('%Y-%m-%dT%H:%M:%S', o.at / 1000000, 'unixepoch') || printf('.%06dZ', o.at % 1000000),
-                'recovered', json(iif(o.recovered, 'true', 'false')))
-            FROM odds o JOIN selections s ON s.id = o.selection LEFT JOIN texts t ON t.id = o.text
-            WHERE o.seq > ?1 {only} ORDER BY o.seq {direction} LIMIT ?2"
-        )
+        format!("SELECT o.seq, {object} {ODDS} WHERE o.seq > ?1 {only} ORDER BY o.seq {direction} LIMIT ?2")
     })
 }
+
+/// The rows `o` of odds, with what they are about.
+pub(in crate::record) const ODDS: &str =
+    "FROM odds o JOIN selections s ON s.id = o.selection LEFT JOIN texts t ON t.id = o.text";
+
+/// One of them as an object. Files of hours that are over stay as they were written.
+///
+/// # Errors
+/// As SQLite.
+pub(in crate::record) fn odds_object(file: &Connection) -> rusqlite::Result<String> {
+    let version: i64 = file.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let won = if version > OLDEST { "o.won" } else { "NULL" };
+    // Prices have four decimals at most, written as short as they are exact.
+    Ok(format!(
+        "json_object('seq', o.seq, 'match', s.match, 'feed', s.feed, 'type', {TYPE}, 'lane', 'odds',
+            'market', s.market, 'market_name', s.market_name, 'selection', s.selection,
+            'selection_name', s.selection_name,
+            'odds', json(CASE WHEN o.price IS NOT NULL THEN printf('%.15g', o.price / 10000.0) END),
+            'odds_text', t.text,
+            'suspended', json(CASE o.suspended WHEN 0 THEN 'false' WHEN 1 THEN 'true' END),
+            'won', json(CASE {won} WHEN 0 THEN 'false' WHEN 1 THEN 'true' END),
+            'at', strftime('%Y-%m-%dT%H:%M:%S', o.at / 1000000, 'unixepoch') || printf('.%06dZ', o.at % 1000000),
+            'recovered', json(iif(o.recovered, 'true', 'false')))"
+    ))
+}
+
+/// A row `c` of `chat` as an object.
+pub(in crate::record) const CHAT_OBJECT: &str =
+    "json_object('seq', c.seq, 'match', c.match, 'feed', c.feed, 'type', c.type, 'lane', 'chat', 'id', c.id,
+        'user', c.user, 'text', c.text, 'amount', c.amount,
+        'at', strftime('%Y-%m-%dT%H:%M:%S', c.at / 1000000, 'unixepoch') || printf('.%06dZ', c.at % 1000000),
+        'feed_at', NULL)";

@@ -1,8 +1,9 @@
-//! Whole files go, oldest first: those that are too old, then what is too much. Never the current one nor one that is being closed.
+//! Whole files go, oldest first: those that are too old, then what is too much. Never the current one nor one that is being closed, and
+//! none for its age that a sink has not read.
 //!
 //! Ages are taken from the files' names: what a disk keeps across runs has no other clock.
 
-use super::{Closer, HOUR_US, Limits, file_name, list, remove};
+use super::{Closer, HOUR_US, Limits, file_name, hour_of_seq, list, remove, unread};
 use crate::record::sqlite::{bytes, open_to_read};
 use hashbrown::HashSet;
 use std::path::Path;
@@ -23,12 +24,24 @@ impl Retention {
         self.passed.is_none_or(|passed| passed.elapsed() >= PASS)
     }
 
-    pub(super) fn pass(&mut self, folder: &Path, current: i64, closer: &Closer, limits: &Limits, now: i64) {
+    /// Returns how many rows went that a sink had not read.
+    pub(super) fn pass(
+        &mut self,
+        folder: &Path,
+        current: i64,
+        closer: &Closer,
+        limits: &Limits,
+        now: i64,
+    ) -> u64 {
         self.passed = Some(Instant::now());
         let hours = match list(folder) {
             Ok(hours) => hours,
-            Err(error) => return log::warn!(error:% = error; "hour.retention_failed"),
+            Err(error) => {
+                log::warn!(error:% = error; "hour.retention_failed");
+                return 0;
+            }
         };
+        let mut lost = 0;
         let sized = hours.into_iter().map(|hour| (hour, bytes(&folder.join(file_name(hour)))));
         let sized: Vec<(i64, u64)> = sized.collect();
         let mut left: u64 = sized.iter().map(|(_, bytes)| bytes).sum();
@@ -37,26 +50,34 @@ impl Retention {
             if hour >= current || closer.has(&path) {
                 continue;
             }
-            let why = if self.is_old(hour, &path, limits, now) {
+            let is_read = hour < hour_of_seq(limits.read);
+            let why = if is_read && self.is_old(hour, &path, limits, now) {
                 "age"
             } else if left > limits.bytes {
                 "size"
             } else {
                 continue;
             };
+            let unread = if is_read { 0 } else { unread(&path, limits.read) };
             let file = path.to_string_lossy();
             match remove(&path) {
                 Ok(()) => {
                     left -= bytes;
+                    lost += unread;
                     self.chatty.remove(&hour);
                     match why {
-                        "age" => log::info!(file:% = file, bytes = bytes, why = why; "hour.deleted"),
-                        _ => log::warn!(file:% = file, bytes = bytes, why = why; "hour.deleted"),
+                        "age" => {
+                            log::info!(file:% = file, bytes = bytes, unread = unread, why = why; "hour.deleted");
+                        }
+                        _ => {
+                            log::warn!(file:% = file, bytes = bytes, unread = unread, why = why; "hour.deleted");
+                        }
                     }
                 }
                 Err(error) => log::warn!(file:% = file, error:% = error; "hour.not_deleted"),
             }
         }
+        lost
     }
 
     fn is_old(&mut self, hour: i64, path: &Path, limits: &Limits, now: i64) -> bool {

@@ -7,7 +7,8 @@ use rusqlite::{Connection, OpenFlags};
 use std::path::Path;
 use std::time::Duration;
 
-pub const SCHEMA: i64 = 1;
+/// Since 2 rows have a result.
+pub const SCHEMA: i64 = 2;
 
 /// Of the writing connection. Rows are only appended: few pages are written twice, so the log is copied by the writer itself, some
 /// megabytes at a time, which delays odds by one wait for the disk; one that a reader made long is cut when it begins anew. `NORMAL` for the reasons of the store's own connection.
@@ -31,7 +32,7 @@ CREATE TABLE selections(
 CREATE TABLE texts(id INTEGER PRIMARY KEY, text TEXT NOT NULL);
 CREATE TABLE odds(
     seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, selection INTEGER NOT NULL, type INTEGER NOT NULL, price INTEGER,
-    text INTEGER, suspended INTEGER, recovered INTEGER NOT NULL);
+    text INTEGER, suspended INTEGER, recovered INTEGER NOT NULL, won INTEGER);
 CREATE TABLE chat(
     seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, feed TEXT NOT NULL, match TEXT NOT NULL, id TEXT NOT NULL,
     type TEXT NOT NULL, user TEXT, text TEXT, amount);
@@ -115,7 +116,16 @@ fn examine(connection: Connection) -> rusqlite::Result<Found> {
 pub fn prepare_to_write(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(PRAGMAS)?;
     // A file that cannot be written is noticed now.
-    connection.execute_batch("BEGIN IMMEDIATE; UPDATE meta SET value = value WHERE key = 'parent'; COMMIT")
+    connection
+        .execute_batch("BEGIN IMMEDIATE; UPDATE meta SET value = value WHERE key = 'parent'; COMMIT")?;
+    let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if found < SCHEMA {
+        let transaction = connection.unchecked_transaction()?;
+        transaction.execute_batch("ALTER TABLE odds ADD COLUMN won INTEGER; DROP VIEW history")?;
+        create_history(&transaction)?;
+        transaction.commit()?;
+    }
+    Ok(())
 }
 
 /// Creates an empty file at `path`; its first transaction is still to come.
@@ -132,14 +142,20 @@ pub fn create(path: &Path) -> rusqlite::Result<Connection> {
 pub fn begin(connection: &Connection, parent: &str) -> rusqlite::Result<()> {
     connection.execute_batch("BEGIN IMMEDIATE")?;
     connection.execute_batch(CREATE)?;
+    create_history(connection)?;
+    connection.execute("INSERT INTO meta VALUES ('parent', ?1)", [parent])?;
+    Ok(())
+}
+
+/// The view of the rows, with which the file is of this schema.
+fn create_history(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(&format!(
         "CREATE VIEW history AS
         SELECT o.seq,
             strftime('%Y-%m-%dT%H:%M:%S', o.at / 1000000, 'unixepoch') || printf('.%06dZ', o.at % 1000000) AS at,
             s.feed, s.match, s.market, s.market_name, s.selection, s.selection_name, {TYPE} AS type,
-            o.price / 10000.0 AS odds, t.text AS odds_text, o.suspended, o.recovered
+            o.price / 10000.0 AS odds, t.text AS odds_text, o.suspended, o.recovered, o.won
         FROM odds o JOIN selections s ON s.id = o.selection LEFT JOIN texts t ON t.id = o.text"
     ))?;
-    connection.execute("INSERT INTO meta VALUES ('parent', ?1)", [parent])?;
     connection.execute_batch(&format!("PRAGMA user_version = {SCHEMA}"))
 }

@@ -55,6 +55,7 @@ fn write(hours: &mut Hours, prices: std::ops::Range<i64>) {
                     text,
                     suspended: Some(false),
                     recovered: false,
+                    won: None,
                 })
             })?;
             writer.position(SlotId(1), Generation(1), 9)
@@ -95,6 +96,7 @@ fn the_view_names_each_type_as_answers_do() {
                     text,
                     suspended: Some(false),
                     recovered: false,
+                    won: None,
                 })
             })
         })
@@ -203,9 +205,39 @@ fn a_file_that_is_no_database_is_left_alone() {
 }
 
 #[test]
+fn a_file_of_the_first_schema_is_read_and_gone_on_with() {
+    let bench = Bench::new();
+    let mut hours = bench.open(NOW);
+    write(&mut hours, 5..6);
+    drop(hours);
+    let first =
+        "DROP VIEW history; ALTER TABLE odds DROP COLUMN won; CREATE VIEW history AS SELECT seq FROM odds;
+        PRAGMA user_version = 1";
+    Connection::open(bench.file(HOUR)).unwrap().execute_batch(first).unwrap();
+    let rows = || Reader::new(bench.0.path().join("hours"));
+    let filter = Filter { since: Some(0), ..Filter::default() };
+    let old = rows().odds(&filter, 10).unwrap().0;
+    assert!(old.len() == 1 && old[0].contains("\"won\":null"), "{old:?}");
+    let mut hours = bench.open(NOW);
+    hours
+        .write(&mut |writer| {
+            let market = ("m", "Result");
+            let row = SelectionRow { feed: "inplay", id: "M", market, selection: Some(("t", "Away")) };
+            let selection = writer.selection(&row)?;
+            let (kind, recovered, won) = (Kind::OddsChange, false, Some(true));
+            let (price, text, suspended) = (None, None, Some(true));
+            writer.odds(&OddsRow { at: NOW, selection, kind, price, text, suspended, recovered, won })
+        })
+        .unwrap();
+    drop(hours);
+    let all = rows().odds(&filter, 10).unwrap().0;
+    assert!(all.len() == 2 && all[1].contains("\"won\":true"), "{all:?}");
+}
+
+#[test]
 fn a_file_of_a_newer_schema_is_left_alone() {
     let bench = goes_on_beside(|path| {
-        Connection::open(path).unwrap().execute_batch("PRAGMA user_version = 2").unwrap();
+        Connection::open(path).unwrap().execute_batch("PRAGMA user_version = 3").unwrap();
     });
     assert_eq!(bench.prices(), [7.0, 8.0]);
 }
@@ -234,7 +266,7 @@ fn a_file_without_its_first_transaction_is_deleted() {
     // It began anew, complete.
     assert_eq!(
         open_to_read(&bench.file(HOUR)).unwrap().query_row("PRAGMA user_version", [], |row| row.get(0)),
-        Ok(1)
+        Ok(schema::SCHEMA)
     );
 }
 
@@ -298,11 +330,31 @@ fn retention_deletes_whole_files_by_age_then_by_size_and_keeps_chat_longer() {
     let mut hours = bench.open(NOW);
     eventually("closed", || (1..6).all(|back| !hours.closer.has(&bench.file(HOUR - back))));
     // Hours that are over for two hours: 3, 4 and 5 before this one.
-    let mut limits = Limits { odds_us: 2 * HOUR_US, chat_us: 100 * HOUR_US, bytes: u64::MAX };
-    hours.retain(|| limits, NOW);
+    let mut limits = Limits { odds_us: 2 * HOUR_US, chat_us: 100 * HOUR_US, bytes: u64::MAX, read: i64::MAX };
+    assert_eq!(hours.retain(|| limits, NOW), 0);
     assert_eq!(bench.hours(), [HOUR - 4, HOUR - 2, HOUR - 1, HOUR]);
     limits.bytes = 0;
     hours.retention = Default::default();
-    hours.retain(|| limits, NOW);
+    assert_eq!(hours.retain(|| limits, NOW), 0);
     assert_eq!(bench.hours(), [HOUR]);
+}
+
+#[test]
+fn what_a_sink_has_not_read_goes_for_its_size_alone_and_is_counted() {
+    let bench = Bench::new();
+    for back in (0..3).rev() {
+        write(&mut bench.open(NOW - back * HOUR_US), 1..4);
+    }
+    let mut hours = bench.open(NOW);
+    eventually("closed", || (1..3).all(|back| !hours.closer.has(&bench.file(HOUR - back))));
+    // It is in the midst of the older of the two that are over.
+    let read = first_seq_beside((HOUR - 2) * ROWS) + 1;
+    let mut limits = Limits { odds_us: 0, chat_us: 0, bytes: u64::MAX, read };
+    assert_eq!(hours.retain(|| limits, NOW), 0);
+    assert_eq!(bench.hours(), [HOUR - 2, HOUR - 1, HOUR], "too old, and not read");
+    limits.bytes = 0;
+    hours.retention = Default::default();
+    let lost = hours.retain(|| limits, NOW);
+    assert_eq!(bench.hours(), [HOUR]);
+    assert!(lost >= 5, "those above the first of six: {lost}");
 }

@@ -6,7 +6,7 @@
 //! it after a break, though no row has come yet. A client that does not read is closed. At most [`MAX_ASKING`] at a time get an answer that ends, and
 //! [`MAX_FOLLOWING`] one that does not, each in places of their own: who follows keeps nobody from asking.
 
-mod rows;
+pub(in crate::record) mod rows;
 #[cfg(test)]
 mod tests;
 

@@ -3,7 +3,8 @@
 use crate::record::sqlite::{Filter, Rows};
 use rusqlite::{Connection, params};
 
-const EVENT: &str = r#"json_object('seq', seq, 'id', id, 'revision', revision, 'retracts', retracts, 'match', match,
+/// A row of `events` as an object.
+pub(in crate::record) const EVENT: &str = r#"json_object('seq', seq, 'id', id, 'revision', revision, 'retracts', retracts, 'match', match,
     'feed', feed, 'sport', sport, 'type', type, 'lane', lane, 'side', side, 'minute', minute, 'second', second,
     'period', period, 'at', at, 'feed_at', feed_at, 'epoch', epoch, 'version', version, 'order', "order",
     'score', json(score), 'late', json(iif(late, 'true', 'false')),
@@ -21,6 +22,20 @@ pub(super) fn events(connection: &Connection, filter: &Filter, limit: usize) -> 
         lines.reverse();
     }
     Ok((lines, last))
+}
+
+/// Event objects of a match, as far as they were not taken back, in the order in which they were seen.
+pub(in crate::record) fn timeline(
+    connection: &Connection,
+    feed: &str,
+    id: &str,
+    limit: usize,
+) -> rusqlite::Result<Vec<String>> {
+    let mut statement = connection.prepare_cached(&format!(
+        r#"SELECT {EVENT} FROM timeline WHERE feed = ?1 AND match = ?2 ORDER BY at, "order", seq LIMIT ?3"#
+    ))?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    statement.query_map(params![feed, id, limit], |row| row.get(0))?.collect()
 }
 
 /// Gaps, the newest last.

@@ -36,6 +36,8 @@ pub struct Restored {
 #[derive(Debug)]
 pub struct Opened {
     pub store: Store,
+    /// With the feeds that only the store knows.
+    pub config: Arc<RecordConfig>,
     pub shared: Arc<Shared>,
     /// The documents of matches that are not over, and the epochs that own them.
     pub documents: Vec<Restored>,
@@ -62,7 +64,25 @@ pub fn open(config: &Arc<RecordConfig>, parent: &str) -> Result<Opened, RecordEr
     if let Some(found) = newer {
         return Err(RecordError::NewerStore { path: config.path.clone(), found, known: schema::SCHEMA });
     }
-    restore(config, connection, lock, parent).map_err(|error| failed(error.to_string()))
+    let restored = with_removed_feeds(config, &connection)
+        .and_then(|config| restore(&config, connection, lock, parent));
+    restored.map_err(|error| failed(error.to_string()))
+}
+
+/// Feeds that were taken out of the configuration, with matches that are not over: these must end, which only the recorder knows.
+fn with_removed_feeds(
+    config: &Arc<RecordConfig>,
+    connection: &Connection,
+) -> rusqlite::Result<Arc<RecordConfig>> {
+    let mut statement = connection.prepare(
+        r#"SELECT feed FROM ledgers WHERE instr(state, '"ended":true') = 0 UNION SELECT feed FROM documents WHERE state <> 'ended'"#,
+    )?;
+    let stored = statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?;
+    let is_removed = |name: &String| config.feeds.iter().all(|known| **known != **name);
+    let mut config = RecordConfig::clone(config);
+    let removed: Vec<Arc<str>> = stored.into_iter().filter(is_removed).map(Arc::from).collect();
+    config.feeds.extend(removed);
+    Ok(Arc::new(config))
 }
 
 fn take_lock(store: &Path) -> Result<FileLock, RecordError> {
@@ -119,7 +139,8 @@ fn restore(
         is_refused: false,
     };
     store.take_up_the_last_run();
-    Ok(Opened { store, shared, documents, owners, over, highest_epoch, token })
+    let config = Arc::clone(config);
+    Ok(Opened { store, config, shared, documents, owners, over, highest_epoch, token })
 }
 
 /// The recorder ended between the commit of their end and that of their last document. What the list knows may be of a match that came

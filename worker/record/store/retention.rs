@@ -120,13 +120,14 @@ impl Retention {
     }
 }
 
+/// Events that are too old, but for those that a sink has yet to read.
 fn events(connection: &Connection, shared: &Shared, before: &str) -> rusqlite::Result<Left> {
     let transaction = connection.unchecked_transaction()?;
     let gone = transaction
         .prepare_cached(
-            "DELETE FROM events WHERE at < ?1 AND seq IN (SELECT seq FROM events ORDER BY seq LIMIT ?2)",
+            "DELETE FROM events WHERE at < ?1 AND seq IN (SELECT seq FROM events WHERE seq <= ?3 ORDER BY seq LIMIT ?2)",
         )?
-        .execute(params![before, PIECE])?;
+        .execute(params![before, PIECE, shared.readers.low_water()])?;
     transaction.execute(
         "DELETE FROM gaps WHERE id IN (SELECT id FROM gaps WHERE ended_at < ?1 LIMIT ?2)",
         params![before, PIECE],
@@ -145,7 +146,7 @@ fn forget(connection: &Connection, shared: &Shared, gone: usize) -> rusqlite::Re
     Ok(())
 }
 
-/// Holds the store to its size: the oldest events go first.
+/// Holds the store to its size: the oldest events go first, also those that a sink has yet to read.
 fn size(connection: &Connection, shared: &Shared, max: u64) -> rusqlite::Result<Left> {
     connection.execute_batch(&format!("PRAGMA incremental_vacuum({PAGES})"))?;
     let pragma = |name: &str| connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0));
@@ -155,6 +156,10 @@ fn size(connection: &Connection, shared: &Shared, max: u64) -> rusqlite::Result<
         return Ok(if free > PAGES { Left::More } else { Left::Nothing });
     }
     let transaction = connection.unchecked_transaction()?;
+    let unread: u64 = transaction
+        .prepare_cached("SELECT count(*) FROM (SELECT seq FROM events ORDER BY seq LIMIT ?1) WHERE seq > ?2")?
+        .query_row([PIECE, shared.readers.low_water()], |row| row.get::<_, i64>(0))?
+        .unsigned_abs();
     let gone = transaction
         .prepare_cached("DELETE FROM events WHERE seq IN (SELECT seq FROM events ORDER BY seq LIMIT ?1)")?
         .execute([PIECE])?;
@@ -163,6 +168,7 @@ fn size(connection: &Connection, shared: &Shared, max: u64) -> rusqlite::Result<
     if gone == 0 {
         return Ok(Left::Nothing);
     }
-    log::warn!(rows = gone, used = used, max = max; "store.trimmed");
+    shared.readers.lose(unread);
+    log::warn!(rows = gone, unread = unread, used = used, max = max; "store.trimmed");
     Ok(Left::More)
 }

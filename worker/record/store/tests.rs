@@ -199,6 +199,34 @@ fn a_ledger_outlives_its_document_as_long_as_an_event_of_its_match_is_kept() {
 }
 
 #[test]
+fn events_that_a_sink_has_not_read_outlive_their_age_but_not_the_stores_size() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(&folder);
+    let Opened { store, shared, .. } = open(&config, "parent").unwrap();
+    for seq in 1..=5 {
+        store
+            .connection
+            .execute(
+                r#"INSERT INTO events VALUES (?1, 'id' || ?1, 0, NULL, 'inplay', 'M1', 'soccer', 'goal', 'normal', 'home',
+                    1, 2, NULL, '2020-01-02T03:04:05.000000Z', NULL, 6, 1, ?1, NULL, 0, 0, '{}')"#,
+                [seq],
+            )
+            .unwrap();
+    }
+    let left = |config: &RecordConfig| -> i64 {
+        retention::Retention::default().step(&store.connection, config, &shared, wall_us());
+        store.connection.query_row("SELECT count(*) FROM events", [], |row| row.get(0)).unwrap()
+    };
+    let reader = shared.readers.add(2);
+    assert_eq!(left(&config), 3);
+    reader.store(4, std::sync::atomic::Ordering::Release);
+    assert_eq!((left(&config), shared.readers.lost()), (1, 0));
+    let mut small = RecordConfig::clone(&config);
+    small.store.max_size = "1B".parse().unwrap();
+    assert_eq!((left(&small), shared.readers.lost()), (0, 1));
+}
+
+#[test]
 fn an_end_says_which_epochs_ended() {
     let folder = tempfile::tempdir().unwrap();
     let Opened { mut store, shared, .. } = open(&config(&folder), "parent").unwrap();

@@ -289,7 +289,8 @@ impl Peer {
                 markets.push(MarketValue { market, suspended: false });
             }
             let (selection, price) = (self.selection(id, epoch, *of), Price::from_text(text));
-            selections.push(SelectionValue { selection, price, text: (*text).into(), suspended: false });
+            let (text, suspended, won) = ((*text).into(), false, None);
+            selections.push(SelectionValue { selection, price, text, suspended, won });
         }
         let handle = self.of(id, epoch);
         let at = time::wall_us();

@@ -1,11 +1,13 @@
 //! Audits: a match is subscribed again, and its fresh load is compared with what is held of it.
 //!
-//! The coordinator asks for it, to know whether a connection is served in full; or the worker does it by itself, where the rate of a match
-//! fell far below its past while others go on. Either way the coordinator gets the finding. The load is applied as any other, so what was
-//! missing is true from then on. Under strategy `dumps` nothing is held that could be compared.
+//! The coordinator asks for it, to know whether a connection is served in full; an operator does (`resync`); or the worker does it by
+//! itself, each `reconcile_every`, and where the rate of a match fell far below its past while others go on. In any case the coordinator gets
+//! the finding. The load is applied as any other, so what was missing is true from then on. Under strategy `dumps` nothing is held that
+//! could be compared.
 
 use super::Worker;
 use crate::payload::{MatchSlot, Received, TreeError, Trees};
+use crate::raw::Mark;
 use crate::scan::audit::{Audits, Closed};
 use crate::scan::match_table::Followed;
 use crate::scan::rate::Together;
@@ -23,17 +25,51 @@ impl Worker {
         }
     }
 
+    /// A match is to be compared with a fresh load; what holds nothing yet just takes one.
+    pub(super) fn resync(&mut self, id: &MatchId) {
+        let Some(slot) = self.matches.slot(id) else { return };
+        if !self.audit(slot) {
+            self.renew_subscription(slot);
+        }
+    }
+
     fn audit(&mut self, slot: MatchSlot) -> bool {
-        let Some(followed) = self.matches.get(slot).filter(|followed| is_held(followed)) else {
-            return false;
-        };
+        let now = Instant::now();
         if self.window.is_some() || !self.source.is_connected() {
             return false;
         }
-        if self.audits.begin(slot, &followed.topics, Instant::now()) {
+        let Some(followed) = self.matches.get_mut(slot).filter(|followed| is_held(followed)) else {
+            return false;
+        };
+        followed.compared_at = now;
+        let id = followed.key.id.clone();
+        if self.audits.begin(slot, &followed.topics, now) {
+            self.record_mark(|| Mark::Audited { id });
+            // It is no more than the connection held before: should that break now, a cap is not the reason.
+            let asked_at = self.meter.asked_at;
             self.renew_subscription(slot);
+            self.meter.asked_at = asked_at;
         }
         true
+    }
+
+    /// Once a second: matches whose newest load is older than `reconcile_every` are audited, the oldest first, and no more at once than it
+    /// takes to get round all of them in that time.
+    pub(super) fn reconcile(&mut self, now: Instant) {
+        let every = self.parts.reconcile_every;
+        if every.is_zero() || self.window.is_some() || !self.source.is_connected() {
+            return;
+        }
+        let due = |(slot, followed): (MatchSlot, &Followed)| {
+            let age = now.saturating_duration_since(followed.compared_at);
+            (age >= every && is_held(followed)).then_some((followed.compared_at, slot))
+        };
+        let mut due: Vec<(Instant, MatchSlot)> = self.matches.iter().filter_map(due).collect();
+        due.sort_unstable();
+        let seconds = usize::try_from(every.as_secs()).unwrap_or(usize::MAX).max(1);
+        for (_, slot) in due.into_iter().take(self.matches.len().div_ceil(seconds)) {
+            self.audit(slot);
+        }
     }
 
     pub(super) fn close_audits(&mut self) {
@@ -88,8 +124,8 @@ impl Worker {
     fn audited(&mut self, closed: &Closed) {
         let Some(followed) = self.matches.get(closed.slot) else { return };
         if let Finding::Missed { nodes } = closed.finding {
-            let (id, deltas) = (followed.key.id.as_str(), closed.deltas);
-            log::warn!(match_id = id, nodes = nodes, deltas = deltas; "match.missed");
+            let (id, deltas, path) = (followed.key.id.as_str(), closed.deltas, closed.first.as_str());
+            log::warn!(match_id = id, nodes = nodes, deltas = deltas, path = path; "match.missed");
         }
         self.send_audited(closed.slot, closed.finding);
     }
@@ -130,6 +166,7 @@ pub(super) fn load(
     };
     if let Some(followed) = reporter.matches.get_mut(slot).filter(|_| loaded.is_ok()) {
         followed.loaded = Some(followed.deltas);
+        followed.compared_at = reporter.now;
     }
     loaded
 }

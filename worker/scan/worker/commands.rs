@@ -2,6 +2,7 @@
 
 use super::{Ending, Worker};
 use crate::payload::MatchSlot;
+use crate::raw::Mark;
 use crate::scan::clock::wall_us;
 use crate::scan::reporter::Reporter;
 use nix::sys::signal::Signal;
@@ -102,6 +103,7 @@ impl Worker {
             self.meter.error();
             return log::error!(match_id = id.as_str(), held = held, topics = topics.len(), cap = cap; "match.over_cap");
         }
+        let known = listing.clone();
         let slot = match self.parts.trees.add_match(&topics, listing) {
             Ok(slot) => slot,
             Err(error) => {
@@ -109,6 +111,10 @@ impl Worker {
                 return log::error!(match_id = id.as_str(), error:% = error; "match.not_taken");
             }
         };
+        self.record_mark(|| {
+            let (id, topics) = (id.clone(), topics.clone());
+            Mark::Assigned { id, epoch, topics, listing: known }
+        });
         let now = Instant::now();
         self.begin_subscription(slot, &topics);
         let key = MatchKey { feed: self.parts.feed, id: id.clone() };
@@ -123,6 +129,7 @@ impl Worker {
         else {
             return;
         };
+        self.record_mark(|| Mark::Released { id: id.clone(), epoch, why });
         let reason = match why {
             ReleaseReason::Ended => EndReason::Ended,
             ReleaseReason::Moved => EndReason::Moved,
@@ -148,6 +155,7 @@ impl Worker {
 
     fn listed(&mut self, id: &MatchId, listing: Listing) {
         let Some(slot) = self.matches.slot(id) else { return };
+        self.record_mark(|| Mark::Listed { id: id.clone(), listing: listing.clone() });
         let now = Instant::now();
         let received = self.clock.received(now);
         let Worker { parts, matches, link, .. } = self;
@@ -158,6 +166,7 @@ impl Worker {
     /// one ends, as they would from another worker.
     fn renew(&mut self, id: &MatchId, epoch: Epoch) {
         let Some(slot) = self.matches.slot(id) else { return };
+        self.record_mark(|| Mark::Renewed { id: id.clone(), epoch });
         let Some(followed) = self.matches.get_mut(slot) else { return };
         let handle = self.link.names().add_match(&followed.key, epoch);
         let old = std::mem::replace(&mut followed.handle, handle);
@@ -172,11 +181,6 @@ impl Worker {
 
     pub(super) fn reporter(&mut self) -> Reporter<'_> {
         Reporter { matches: &mut self.matches, link: &mut self.link, now: Instant::now() }
-    }
-
-    fn resync(&mut self, id: &MatchId) {
-        let Some(slot) = self.matches.slot(id) else { return };
-        self.renew_subscription(slot);
     }
 
     /// Asks for everything that this worker follows: on a new connection. A session that goes on has most of it already.

@@ -3,6 +3,7 @@
 use super::Worker;
 use crate::feed::{Cause, Loss, SessionKind};
 use crate::net::Refusal;
+use crate::raw::Mark;
 use crate::scan::clock::wall_us;
 use crate::scan::losses::Shown;
 use std::time::Instant;
@@ -62,6 +63,7 @@ impl Worker {
         self.log_loss(loss, &why, now);
         self.meter.disconnected();
         self.forget_loads();
+        self.record_mark(|| Mark::Lost);
         let at = wall_us();
         for slot in self.matches.slots() {
             if self.matches.get(slot).is_some_and(|followed| followed.state == MatchState::Subscribing) {

@@ -120,9 +120,13 @@ impl Worker {
         }
         let waker = Arc::new(Waker::new(registry, WAKER)?);
         let now = Instant::now();
+        let mut source = Source::new(parts.plan.clone(), Token(FIRST_SOURCE), waker, now);
+        if parts.raw.is_some() {
+            source.keep_received();
+        }
         Ok(Worker {
             clock: Clock::new(now),
-            source: Source::new(parts.plan.clone(), Token(FIRST_SOURCE), waker, now),
+            source,
             coordinator,
             link: DataLink::new(parts.slot, parts.generation, parts.outbox),
             matches: MatchTable::new(parts.crash_marker.take()),

@@ -4,7 +4,9 @@ use super::Worker;
 use super::audits::load;
 use super::report::Meter;
 use crate::feed::{ConnectionEvent, Event};
-use crate::payload::{MatchSlot, TreeError};
+use crate::payload::{MatchSlot, Received, TreeError};
+use crate::raw::Mark;
+use crate::scan::clock::wall_us;
 use crate::scan::reporter::Reporter;
 use std::time::{Duration, Instant};
 use touchline_common::ipc::messages::worker::{ConnectionState, FromWorker, MatchState};
@@ -31,7 +33,9 @@ impl Worker {
             if !self.source.is_drained() {
                 taken += self.source.read(now);
             }
-            self.apply(now);
+            let received = self.clock.received(now);
+            self.record_received(received);
+            self.apply(now, received);
             if self.source.is_drained() || taken >= READ_BUDGET {
                 break;
             }
@@ -48,9 +52,22 @@ impl Worker {
         }
     }
 
-    fn apply(&mut self, now: Instant) {
+    /// Records what a read brought, where that is wanted: under the very time under which it is applied.
+    fn record_received(&mut self, received: Received) {
+        let Some(raw) = &self.parts.raw else { return };
+        self.source.take_received(&mut |connection, bytes| raw.bytes(received.wall_us, connection, bytes));
+    }
+
+    /// Records something else that what is received depends on.
+    pub(super) fn record_mark(&self, mark: impl FnOnce() -> Mark) {
+        if let Some(raw) = &self.parts.raw {
+            raw.mark(wall_us(), self.source.connections(), &mark());
+        }
+    }
+
+    fn apply(&mut self, now: Instant, received: Received) {
         loop {
-            match self.apply_messages(now) {
+            match self.apply_messages(now, received) {
                 None => break,
                 Some(ConnectionEvent::PermitNeeded) => {
                     self.send(&FromWorker::RequestConnect);
@@ -73,8 +90,7 @@ impl Worker {
     }
 
     /// Applies what comes up to the next change of the connection; what that means beyond [`ConnectionEvent::Up`] is the caller's.
-    fn apply_messages(&mut self, now: Instant) -> Option<ConnectionEvent> {
-        let received = self.clock.received(now);
+    fn apply_messages(&mut self, now: Instant, received: Received) -> Option<ConnectionEvent> {
         let Worker { source, parts, matches, link, meter, turn, audits, .. } = self;
         let mut heartbeat = None;
         let change = loop {
@@ -94,6 +110,7 @@ impl Worker {
                     }
                 }
                 Event::Snapshot { topic, body } => {
+                    meter.heard_at = now;
                     let loaded = load(&mut parts.trees, audits, topic, body, received, &mut reporter);
                     if !matches!(loaded, Err(TreeError::TopicNotHeld { .. }))
                         && let Some(asked) = parts.trees.subscription(topic)
@@ -107,6 +124,7 @@ impl Worker {
                     count(meter, loaded.map(|_| ()), &parts.feed_name);
                 }
                 Event::Delta { topic, body } => {
+                    meter.heard_at = now;
                     meter.counted.diffs += 1;
                     let applied = parts.trees.delta(topic, body, received, &mut reporter);
                     count(meter, applied, &parts.feed_name);
@@ -116,6 +134,7 @@ impl Worker {
                     meter.unloaded(topic);
                 }
                 Event::Removed { topic } => {
+                    meter.heard_at = now;
                     let removed = parts.trees.topic_removed(topic, received, &mut reporter);
                     if removed.is_ok()
                         && let Some(asked) = parts.trees.subscription(topic)

@@ -27,6 +27,8 @@ pub struct Meter {
     diffs_before: u64,
     /// When a topic was last asked for.
     pub asked_at: Instant,
+    /// When something last came of what is followed, or could have begun to.
+    pub heard_at: Instant,
     acknowledged: Topics,
     pub loaded: Topics,
     connection: ConnectionState,
@@ -52,6 +54,7 @@ impl Meter {
             bytes: 0,
             diffs_before: 0,
             asked_at: now,
+            heard_at: now,
             acknowledged: Topics::default(),
             loaded: Topics::default(),
             connection: ConnectionState::Down,
@@ -129,6 +132,20 @@ impl Worker {
         self.send(&FromWorker::Load(report));
     }
 
+    /// A connection that is up and brings nothing of what is followed on it is not up: see [`LoadReport::quiet_s`].
+    pub(super) fn quiet_s(&mut self, now: Instant) -> u32 {
+        let is_followed = self.list.is_followed || self.matches.len() > 0;
+        if !is_followed || self.meter.connection != ConnectionState::Up {
+            self.meter.heard_at = now;
+            return 0;
+        }
+        let quiet = now.saturating_duration_since(self.meter.heard_at);
+        if quiet < self.parts.stale_after {
+            return 0;
+        }
+        u32::try_from(quiet.as_secs()).unwrap_or(u32::MAX).max(1)
+    }
+
     fn load_report(&mut self, now: Instant) -> LoadReport {
         let (mut live, mut stale) = (0, 0);
         for (_, followed) in self.matches.iter() {
@@ -136,7 +153,8 @@ impl Worker {
             stale += u32::from(followed.state == MatchState::Stale);
         }
         let subscriptions = self.subscriptions() as u32;
-        let asked = self.source.asked();
+        let (asked, unanswered) = (self.source.asked(), self.source.unanswered());
+        let quiet_s = self.quiet_s(now);
         let queue = self.source.receive_queue();
         let meter = &mut self.meter;
         let passed = now.saturating_duration_since(meter.since).as_secs_f64().max(1e-3);
@@ -148,6 +166,8 @@ impl Worker {
             asked,
             acknowledged: meter.acknowledged.len() as u32,
             loaded: meter.loaded.len() as u32,
+            unanswered,
+            quiet_s,
             busy: (1.0 - meter.idle.as_secs_f64() / passed).clamp(0.0, 1.0) as f32,
             diffs_per_s: (meter.counted.diffs - meter.diffs_before) as f64 / passed,
             bytes_per_s: meter.bytes as f64 / passed,

@@ -54,6 +54,7 @@ struct Wish {
     payload: Payload,
     time_topic: &'static str,
     login_topics: &'static [&'static str],
+    reconcile_every: Duration,
 }
 
 impl Default for Wish {
@@ -66,6 +67,7 @@ impl Default for Wish {
             payload: Payload::Inplay,
             time_topic: "",
             login_topics: &[],
+            reconcile_every: Duration::ZERO,
         }
     }
 }
@@ -142,8 +144,10 @@ impl Stage {
             capacity: wish.cap,
             window: None,
             stale_after: Duration::from_secs(60),
+            reconcile_every: wish.reconcile_every,
             publish_deadline: wish.publish_deadline,
             outbox: PerStream { matches: 1 << 20, bulk: 1 << 20 },
+            raw: None,
         };
         let control: Control = Channel::new(far.into(), 1 << 20, 1 << 20).unwrap();
         Stage {

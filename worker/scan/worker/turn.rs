@@ -73,6 +73,7 @@ impl Worker {
             self.meter.next_report = now + REPORT_EVERY;
             self.find_stale(now);
             self.look_at_rates(now);
+            self.reconcile(now);
             self.meter.report_now = true;
         }
         self.settle(now);

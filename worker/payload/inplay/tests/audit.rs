@@ -1,7 +1,7 @@
 //! A load against what is held: what counts as missing, and that a load in which nothing is leaves no trace.
 
 use super::{Log, Single, at, forest};
-use crate::payload::Payload;
+use crate::payload::{Differing, Payload};
 use serde_json::json;
 use touchline_common::model::{Listing, Register, Side};
 
@@ -11,6 +11,10 @@ const LOAD: &str = "F|EV;IT=T;CL=1;FS=1;NA=A v B;SS=0-0;|TG;IT=g;OR=0;|TE;IT=h;O
 
 impl Single {
     fn audit(&mut self, body: &str) -> Option<usize> {
+        self.differing(body).map(|differing| differing.nodes)
+    }
+
+    fn differing(&mut self, body: &str) -> Option<Differing> {
         let topic = self.topic.clone();
         self.forest.audit(topic.as_bytes(), body.as_bytes(), at(1), &mut self.log).unwrap()
     }
@@ -95,6 +99,19 @@ impl Single {
 }
 
 #[test]
+fn the_first_node_that_differs_is_named_as_a_delta_would_name_it() {
+    for (from, to, first) in [
+        ("OD=6/4;", "OD=7/4;", "T/p"),
+        ("|TE;IT=h;", "|PA;IT=new;NA=E;|TE;IT=h;", "T/new"),
+        ("PA;IT=s;NA=D;OD=3/1;|", "", "T/s"),
+        ("UC=Goal;", "UC=Goal;", ""),
+    ] {
+        let found = changed().differing(&NOW.replace(from, to)).unwrap();
+        assert_eq!(found.first, first, "{from} became {to}");
+    }
+}
+
+#[test]
 fn what_was_missed_is_true_afterwards_and_reported() {
     let mut single = changed();
     let bases = single.log.bases.len();
@@ -149,7 +166,10 @@ fn each_topic_of_a_match_is_compared_by_itself() {
     forest.load(b"T", &body(LOAD), at(0), &mut log).unwrap();
     forest.load(b"U", &body(second), at(0), &mut log).unwrap();
     forest.delta(b"z", b"U|OD=2/1;|", at(0), &mut log).unwrap();
-    let mut audit = |topic: &[u8], text: &str| forest.audit(topic, text.as_bytes(), at(1), &mut log).unwrap();
+    let mut audit = |topic: &[u8], text: &str| {
+        let found = forest.audit(topic, text.as_bytes(), at(1), &mut log).unwrap();
+        found.map(|differing| differing.nodes)
+    };
     assert_eq!(audit(b"T", LOAD), Some(0), "a node of the same id in the other topic does not count");
     assert_eq!(audit(b"U", second), Some(1));
     assert_eq!(audit(b"U", second), Some(0));

@@ -511,6 +511,25 @@ fn a_list_tells_what_really_changed() {
 }
 
 #[test]
+fn a_selection_has_a_result_where_the_mapping_names_one() {
+    let over = Mapping::overlaid("[selection]\nwon = \"WN\"").unwrap();
+    let forest = Forest::new(over, Limits::default(), jiff::tz::TimeZone::UTC);
+    let mut single = Single::with("T", Listing::default(), forest);
+    single.load("F|EV;IT=T;CL=1;|MA;IT=m;|PA;IT=p;OD=1/1;WN=;|PA;IT=q;OD=1/1;WN=void;|");
+    let selection =
+        |single: &mut Single, key: &str| single.document()["markets"]["m"]["selections"][key].clone();
+    assert_eq!(selection(&mut single, "p").get("won"), None);
+    let other = selection(&mut single, "q");
+    assert_eq!((other.get("won"), &other["extra"]), (None, &json!({"WN": "void"})), "it is no result");
+    for (text, won) in [("1", json!(true)), ("0", json!(false))] {
+        single.delta("p", &format!("U|WN={text};|")).unwrap();
+        assert_eq!(selection(&mut single, "p")["won"], won);
+    }
+    let mut plain = Single::loaded("F|EV;IT=T;CL=1;|MA;IT=m;|PA;IT=p;OD=1/1;WN=1;|");
+    assert_eq!(selection(&mut plain, "p").get("won"), None, "the built-in table names none");
+}
+
+#[test]
 fn a_mapping_is_laid_over_the_built_in_one() {
     let over = Mapping::overlaid(
         "[event]\nscore = \"ZZ\"\n[[period]]\nnames=[\"HT\"]\nphase=\"after 3\"\nstatus=\"break\"",

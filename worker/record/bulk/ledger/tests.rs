@@ -12,7 +12,7 @@ struct Bench {
 }
 
 fn price(n: i64) -> Value {
-    Value { price: Some(Price(n)), text: TextId(n as u32), suspended: Some(false) }
+    Value { price: Some(Price(n)), text: TextId(n as u32), suspended: Some(false), won: None }
 }
 
 fn priced(selection: u32, n: i64) -> Change {
@@ -49,7 +49,7 @@ impl Bench {
     }
 
     fn adopt(&mut self, epoch: u64) -> Taken {
-        self.give(Input::Adopt { epoch: Epoch(epoch), at: 0 })
+        self.give(Input::Adopt(Epoch(epoch)))
     }
 
     fn obs(&mut self, epoch: u64, changes: &[Change]) -> Taken {
@@ -78,6 +78,20 @@ impl Bench {
 }
 
 use Kind::{Base, MarketClose, MarketOpen, OddsChange, Resumed, Suspended};
+
+#[test]
+fn what_waited_to_be_adopted_is_as_old_as_its_newest_read() {
+    let mut bench = Bench::new();
+    let values = [(Market(0), Value::of_market(false)), (Selection(0), price(10))];
+    bench.give(Input::Base { epoch: Epoch(1), values: &values, at: 7 });
+    bench.give(Input::Obs {
+        epoch: Epoch(1),
+        changes: &[Change::Price(Selection(0), None, TextId(0))],
+        at: 8,
+    });
+    bench.adopt(1);
+    assert!(!bench.rows.is_empty() && bench.rows.iter().all(|row| row.at == 8), "{:?}", bench.rows);
+}
 
 #[test]
 fn a_value_that_equals_the_last_known_one_is_no_row() {
@@ -110,6 +124,18 @@ fn a_value_that_equals_the_last_known_one_is_no_row() {
     ];
     assert_eq!(bench.kinds(), expected);
     assert_eq!(bench.rows[2].value, Value { suspended: Some(true), ..price(10) });
+}
+
+#[test]
+fn a_result_is_one_row_with_the_whole_value_and_its_repetition_none() {
+    let mut bench = Bench::owned();
+    let won = |won| Change::SelectionWon(Selection(0), won);
+    bench.obs(1, &[priced(0, 11), won(Some(true)), won(Some(true))]);
+    assert_eq!(bench.kinds(), [(OddsChange, Selection(0), false), (OddsChange, Selection(0), false)]);
+    bench.obs(1, &[won(None)]);
+    assert_eq!(bench.rows[0].value, price(11));
+    bench.obs(1, &[Change::Selection(Selection(0), Value { won: Some(false), ..price(11) })]);
+    assert_eq!(bench.rows[0].value.won, Some(false));
 }
 
 #[test]
@@ -248,7 +274,7 @@ fn step() -> impl Strategy<Value = Step> + use<> {
         1 => (0u32..2, any::<bool>()).prop_map(|(market, to)| Change::MarketSuspended(Market(market), to)),
         1 => (0u32..2, any::<bool>()).prop_map(|(market, suspended)| Change::MarketOpen(Market(market), suspended)),
         1 => (0u32..4, 1i64..4, any::<bool>()).prop_map(|(selection, n, suspended)| {
-            let value = Value { price: Some(Price(n)), text: TextId(n as u32), suspended: Some(suspended) };
+            let value = Value { suspended: Some(suspended), ..price(n) };
             Change::Selection(Selection(selection), value)
         }),
         1 => (0u32..2).prop_map(|market| Change::MarketClose(Market(market))),

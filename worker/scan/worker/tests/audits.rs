@@ -223,3 +223,67 @@ fn a_match_whose_deltas_become_rare_is_audited_once_for_each_fall() {
     assert!(matches!(stage.finding(), Finding::Whole { .. }));
     assert_eq!(stage.bases(), bases, "nothing that differs, nothing to publish");
 }
+
+#[test]
+fn a_resync_of_a_healthy_match_leaves_no_trace_and_of_another_one_repairs_it() {
+    let mut stage = Stage::up(&Wish::default());
+    stage.live("m", 5, "6V1");
+    stage.change();
+    let before = (stage.bases(), stage.observations(), stage.publications("m"));
+    let resync = |stage: &mut Stage, times: usize, load: &str| {
+        stage.heard.clear();
+        stage.tell(&ToWorker::Resync { id: "m".into() });
+        stage.until_asked_again("6V1", times);
+        stage.server().load("6V1", load);
+        stage.finding()
+    };
+    assert_eq!(resync(&mut stage, 2, CHANGED), Finding::Whole { deltas: 2 });
+    assert_eq!((stage.bases(), stage.observations(), stage.publications("m")), before);
+    let other = CHANGED.replace("SS=1-0;", "SS=2-0;");
+    assert_eq!(resync(&mut stage, 3, &other), Finding::Missed { nodes: 1 });
+    stage.until("its document", |stage| stage.publications("m").checked_sub(before.2 + 1));
+    assert_eq!(stage.bases(), before.0 + 1);
+}
+
+#[test]
+fn a_resync_of_what_holds_nothing_yet_takes_a_load() {
+    let mut stage = Stage::up(&Wish::default());
+    stage.assign("m", 5, &["6V1"]);
+    stage.until_asked("6V1");
+    stage.tell(&ToWorker::Resync { id: "m".into() });
+    stage.until_asked_again("6V1", 2);
+    stage.server().load("6V1", LOAD);
+    stage.until_state("m", MatchState::Live);
+}
+
+#[test]
+fn matches_are_compared_with_fresh_loads_once_a_period_and_not_all_at_once() {
+    let reconcile_every = Duration::from_secs(1_000);
+    let mut stage = Stage::up(&Wish { reconcile_every, ..Wish::default() });
+    for (n, id) in ["a", "b"].iter().enumerate() {
+        stage.live(id, n as u64, &format!("6V{id}"));
+    }
+    let asked = |stage: &mut Stage| stage.server().asked.len();
+    let now = Instant::now();
+    stage.scanner.reconcile(now + reconcile_every / 2);
+    stage.pump();
+    assert_eq!(asked(&mut stage), 2, "nothing is due");
+    stage.scanner.reconcile(now + reconcile_every);
+    stage.until_asked_again("6Va", 2);
+    assert_eq!(asked(&mut stage), 3, "one of two in a second of a thousand");
+    stage.heard.clear();
+    stage.server().load("6Va", CHANGED);
+    assert_eq!(stage.finding(), Finding::Missed { nodes: 2 });
+    stage.scanner.reconcile(Instant::now() + reconcile_every);
+    stage.until_asked_again("6Vb", 2);
+}
+
+#[test]
+fn an_audit_asks_for_nothing_more() {
+    let mut stage = Stage::up(&Wish::default());
+    stage.live("m", 5, "6V1");
+    let asked_at = stage.scanner.meter.asked_at;
+    stage.audit("m");
+    stage.until_asked_again("6V1", 2);
+    assert_eq!(stage.scanner.meter.asked_at, asked_at);
+}

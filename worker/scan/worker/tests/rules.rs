@@ -336,3 +336,15 @@ fn a_mark_stands_behind_all_that_the_server_had_sent() {
     let before = stage.matches().take(at).filter(|(_, body)| matches!(body, MatchBody::Obs { .. })).count();
     assert_eq!(before, 50);
 }
+
+#[test]
+fn a_connection_that_brings_nothing_is_quiet_after_the_time_of_a_stale_match() {
+    let mut stage = Stage::up(&Wish::default());
+    stage.live("m", 5, "6V1");
+    let heard_at = stage.scanner.meter.heard_at;
+    assert_eq!(stage.scanner.quiet_s(heard_at + Duration::from_secs(59)), 0);
+    assert_eq!(stage.scanner.quiet_s(heard_at + Duration::from_secs(61)), 61);
+    stage.tell(&ToWorker::Release { id: "m".into(), epoch: Epoch(5), why: ReleaseReason::Ended });
+    stage.report(2);
+    assert_eq!(stage.scanner.quiet_s(heard_at + Duration::from_secs(90)), 0, "nothing is followed");
+}

@@ -1,0 +1,355 @@
+//! Where rows are sent on to, with real servers: each row arrives once, whatever ends in the middle.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stderr)]
+
+use nix::sys::signal::Signal;
+use redis::Connection;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+use touchline_common::control::Client;
+use touchline_e2e::{ANSWER, BACK, LIVE, Site};
+use touchline_harness::fixture::Fixture;
+use touchline_harness::process::{self, Reaper};
+use touchline_harness::wait;
+use touchline_simulator::{Options, Simulator};
+
+const CAP: &str = "max_subscriptions = 5";
+
+fn small() -> Options {
+    Options { matches: 6, rate: 300.0, cap: Some(5), ..Options::default() }
+}
+
+/// A server of its own in a folder of its own. It must end before the site does, which looks for processes that are left.
+struct Redis {
+    child: Child,
+    folder: tempfile::TempDir,
+    port: u16,
+}
+
+impl Redis {
+    /// `None`, and a line that says so, where there is no such program.
+    fn start() -> Option<Redis> {
+        let here = Command::new("redis-server").arg("--version").stdout(Stdio::null()).status();
+        if here.is_err() {
+            assert!(std::env::var_os("CI").is_none(), "redis-server is absent; scripts/test installs it");
+            eprintln!("SKIPPED: redis-server is absent (Debian package redis-server)");
+            return None;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let child = Redis::spawn(folder.path(), port);
+        Some(Redis { child, folder, port })
+    }
+
+    /// With each write on disk before it is answered, so that a killed one comes back with all that it confirmed.
+    fn spawn(folder: &Path, port: u16) -> Child {
+        let child = Command::new("redis-server")
+            .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
+            .args(["--appendonly", "yes", "--appendfsync", "always", "--dir"])
+            .arg(folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let url = format!("redis://127.0.0.1:{port}");
+        wait::until("the server of Redis", Duration::from_secs(20), || {
+            let mut connection = redis::Client::open(url.as_str()).unwrap().get_connection().ok()?;
+            redis::cmd("PING").query::<String>(&mut connection).ok()
+        });
+        child
+    }
+
+    fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    fn kill_and_start(&mut self) {
+        self.kill();
+        self.child = Redis::spawn(self.folder.path(), self.port);
+    }
+
+    fn ask(&self, words: &[&str]) -> redis::Value {
+        let client = redis::Client::open(format!("redis://127.0.0.1:{}", self.port)).unwrap();
+        let mut connection = client.get_connection_with_timeout(ANSWER).unwrap();
+        connection.set_read_timeout(Some(ANSWER)).unwrap();
+        let mut command = redis::cmd(words[0]);
+        words[1..].iter().for_each(|word| {
+            command.arg(*word);
+        });
+        command.query(&mut connection).unwrap()
+    }
+
+    fn connection(&self) -> Connection {
+        let client = redis::Client::open(format!("redis://127.0.0.1:{}", self.port)).unwrap();
+        client.get_connection_with_timeout(ANSWER).unwrap()
+    }
+
+    /// The rows of a kind of stream by their `seq`, over all shards; each is there once.
+    fn rows(&self, kind: &str) -> BTreeMap<i64, Value> {
+        let mut connection = self.connection();
+        let mut rows = BTreeMap::new();
+        for shard in 0..16 {
+            let key = format!("touchline:{kind}:inplay:{shard}");
+            let range = redis::cmd("XRANGE").arg(key).arg("-").arg("+").query(&mut connection).unwrap();
+            let entries: Vec<(String, BTreeMap<String, String>)> = range;
+            for (id, fields) in entries {
+                let row: Value = serde_json::from_str(&fields["event"]).unwrap();
+                let seq = row["seq"].as_i64().unwrap();
+                assert!(id.ends_with(&format!("-{seq}")), "{id} {fields:?}");
+                assert_eq!(fields["seq"], seq.to_string());
+                assert_eq!((&row["match"], &row["type"]), (&json!(fields["match"]), &json!(fields["type"])));
+                assert_eq!(row["lane"], json!(fields["lane"]));
+                assert!(rows.insert(seq, row).is_none(), "{seq} is there twice");
+            }
+        }
+        rows
+    }
+
+    fn config(&self) -> String {
+        format!("[streams]\nretry_max = \"500ms\"\nredis = \"redis://127.0.0.1:{}/0\"\n", self.port)
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The rows that the daemon has committed in the stream of a lane, by their `seq`.
+fn committed(fixture: &Fixture, lane: Option<&str>) -> BTreeMap<i64, Value> {
+    let args = json!({ "since": 0, "lane": lane }).as_object().unwrap().clone();
+    let client = Client::connect(&fixture.socket()).unwrap();
+    let mut stream = client.stream("events", args, ANSWER).unwrap().1;
+    let mut rows = BTreeMap::new();
+    while let Some(line) = stream.next_line(Some(ANSWER)).unwrap() {
+        let row: Value = serde_json::from_slice(&line).unwrap();
+        rows.insert(row["seq"].as_i64().unwrap(), row);
+    }
+    rows
+}
+
+/// The sink of this name in `status`.
+fn sink(fixture: &Fixture, name: &str) -> Option<Value> {
+    let sinks = fixture.status("/recorder/sinks")?;
+    sinks.as_array()?.iter().find(|sink| sink["name"] == name).cloned()
+}
+
+fn wait_for_sink(fixture: &Fixture, name: &str, what: &str, is: impl Fn(&Value) -> bool) {
+    wait::until(what, BACK, || sink(fixture, name).filter(&is));
+}
+
+/// Pauses the server; then Redis has exactly what is committed, of both streams.
+fn assert_all_is_in_redis(site: &Site, redis: &Redis) {
+    site.simulator.pause();
+    for (kind, lane) in [("ev", None), ("odds", Some("odds"))] {
+        wait::until(&format!("every row of {kind}"), BACK, || {
+            let (there, here) = (redis.rows(kind), committed(site, lane));
+            (there == here && !here.is_empty()).then_some(())
+        });
+    }
+    site.simulator.resume();
+}
+
+fn recorder(site: &Site) -> u32 {
+    wait::until("the recorder", LIVE, || site.ready_recorder())
+}
+
+#[test]
+fn each_row_and_document_arrives_in_redis() {
+    let Some(redis) = Redis::start() else { return };
+    let site = Site::live(&small(), &format!("{CAP}\n{}", redis.config()));
+    site.wait_for_rows(300);
+    assert_all_is_in_redis(&site, &redis);
+    site.simulator.pause();
+    let id = site.simulator.truth().matches()[0].clone();
+    wait::until("the document of a match", BACK, || {
+        let hash: BTreeMap<String, String> = redis::cmd("HGETALL")
+            .arg(format!("touchline:match:inplay:{id}"))
+            .query(&mut redis.connection())
+            .unwrap();
+        let document: Value = serde_json::from_str(hash.get("document")?).unwrap();
+        let now = site.document(&id)?;
+        assert_eq!(document["version"].to_string(), hash["version"]);
+        (document["markets"] == now["markets"] && document["version"] == now["version"]).then_some(())
+    });
+    let shown = sink(&site, "redis").unwrap();
+    assert_eq!((&shown["state"], &shown["refused"]), (&json!("delivering"), &json!(0)), "{shown}");
+    let status = process::run(site.path(), &["status"]);
+    assert!(String::from_utf8_lossy(&status.stdout).contains("sink      redis delivering"), "{status:?}");
+    drop(redis);
+}
+
+#[test]
+fn nothing_is_missing_or_doubled_when_recorder_and_redis_are_killed() {
+    let Some(mut redis) = Redis::start() else { return };
+    let site = Site::live(&small(), &format!("{CAP}\n{}", redis.config()));
+    for _ in 0..3 {
+        site.wait_for_rows(100);
+        process::send(recorder(&site), Signal::SIGKILL);
+        site.wait_for_rows(50);
+        redis.kill_and_start();
+    }
+    recorder(&site);
+    site.wait_for_rows(100);
+    assert_all_is_in_redis(&site, &redis);
+    drop(redis);
+}
+
+#[test]
+fn a_redis_that_is_down_is_tried_again_and_holds_up_nothing_else() {
+    let Some(mut redis) = Redis::start() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("rows.ndjson");
+    let ndjson = format!("{}ndjson = {:?}\ndown_after = \"1s\"\n", redis.config(), file.to_str().unwrap());
+    let site = Site::live(&small(), &format!("{CAP}\n{ndjson}"));
+    site.wait_for_rows(50);
+    redis.kill();
+    wait_for_sink(&site, "redis", "a sink that backs off", |sink| {
+        sink["state"] == "backing off" && sink["next_retry_s"].is_number() && sink["last_error"] != ""
+    });
+    site.wait_for_rows(100);
+    wait::until("a reason of health", BACK, || {
+        let health = site.request("health", json!({})).ok()?;
+        health["reasons"].to_string().contains("sink redis: down for").then_some(())
+    });
+    site.simulator.pause();
+    wait::until("every event in the file", BACK, || {
+        let events = committed(&site, None);
+        (lines(&file, "match") == events).then_some(())
+    });
+    site.simulator.resume();
+    redis.child = Redis::spawn(redis.folder.path(), redis.port);
+    assert_all_is_in_redis(&site, &redis);
+    let log = site.daemon.log();
+    assert!(log.contains("sink.down sink=redis") && log.contains("sink.up sink=redis"), "{log}");
+    drop(redis);
+}
+
+#[test]
+fn a_full_server_and_a_replica_are_said_to_be_so_and_waited_for() {
+    let Some(redis) = Redis::start() else { return };
+    let site = Site::live(&small(), &format!("{CAP}\n{}", redis.config()));
+    site.wait_for_rows(50);
+    for (spoil, mend, said) in [
+        (&["CONFIG", "SET", "maxmemory", "1"][..], &["CONFIG", "SET", "maxmemory", "0"][..], "out of memory"),
+        (&["REPLICAOF", "127.0.0.1", "1"], &["REPLICAOF", "NO", "ONE"], "is a replica"),
+    ] {
+        redis.ask(spoil);
+        wait_for_sink(&site, "redis", said, |sink| {
+            sink["state"] == "backing off" && sink["last_error"].as_str().unwrap().contains(said)
+        });
+        site.wait_for_rows(50);
+        redis.ask(mend);
+        assert_all_is_in_redis(&site, &redis);
+    }
+    drop(redis);
+}
+
+/// Takes everything from the server, while nothing is under way.
+fn flush(site: &Site, redis: &Redis) {
+    site.simulator.pause();
+    wait::until("quiet", BACK, || {
+        let same = |kind, lane| redis.rows(kind) == committed(site, lane);
+        (same("ev", None) && same("odds", Some("odds"))).then_some(())
+    });
+    redis.ask(&["FLUSHALL"]);
+}
+
+#[test]
+fn what_a_server_lost_is_told_again() {
+    let Some(mut redis) = Redis::start() else { return };
+    let site = Site::live(&small(), &format!("{CAP}\n{}", redis.config()));
+    site.wait_for_rows(100);
+    assert_all_is_in_redis(&site, &redis);
+    // A rewind tells what is there once more, and the server keeps one of each.
+    let args = ["sink", "rewind", "redis", "--since", "0"];
+    let rewound = process::run(site.path(), &args);
+    assert!(rewound.status.success(), "{rewound:?}");
+    assert_all_is_in_redis(&site, &redis);
+    flush(&site, &redis);
+    assert!(process::run(site.path(), &args).status.success());
+    assert!(process::run(site.path(), &[&args[..], &["--lane", "odds"]].concat()).status.success());
+    assert_all_is_in_redis(&site, &redis);
+    // A server that comes back without anything.
+    flush(&site, &redis);
+    redis.kill_and_start();
+    assert_all_is_in_redis(&site, &redis);
+    let unknown = process::run(site.path(), &["sink", "rewind", "kafka", "--since", "0"]);
+    assert_eq!(unknown.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&unknown.stderr).contains("redis"), "{unknown:?}");
+    drop(redis);
+}
+
+/// The rows of a file, of the match stream and of the bulk stream; each is there once, each line is whole.
+fn lines(file: &Path, stream: &str) -> BTreeMap<i64, Value> {
+    let mut rows = BTreeMap::new();
+    let text = fs::read_to_string(file).unwrap_or_default();
+    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+    for line in whole.lines() {
+        let row: Value = serde_json::from_str(line).unwrap();
+        let of = if matches!(row["lane"].as_str(), Some("odds" | "chat")) { "bulk" } else { "match" };
+        if of == stream {
+            assert!(rows.insert(row["seq"].as_i64().unwrap(), row).is_none(), "twice: {line}");
+        }
+    }
+    rows
+}
+
+#[test]
+fn each_row_is_a_line_of_a_file_also_across_a_killed_recorder_and_a_rotation() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, old) = (folder.path().join("rows.ndjson"), folder.path().join("rows.1"));
+    let site = Site::live(&small(), &format!("{CAP}\n[streams]\nndjson = {:?}\n", file.to_str().unwrap()));
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o137, 0, "no more than 0640");
+    for _ in 0..3 {
+        site.wait_for_rows(100);
+        process::send(recorder(&site), Signal::SIGKILL);
+    }
+    recorder(&site);
+    site.wait_for_rows(100);
+    fs::rename(&file, &old).unwrap();
+    site.ask("log", json!({ "action": "reopen" }));
+    wait::until("another file", BACK, || file.exists().then_some(()));
+    site.wait_for_rows(100);
+    site.simulator.pause();
+    for (stream, lane) in [("match", None), ("bulk", Some("odds"))] {
+        wait::until(&format!("every row of the {stream} stream"), BACK, || {
+            let (mut rows, more) = (lines(&old, stream), lines(&file, stream));
+            let sum = rows.len() + more.len();
+            rows.extend(more);
+            assert_eq!(rows.len(), sum, "a row is in both files");
+            (rows == committed(&site, lane)).then_some(())
+        });
+    }
+}
+
+#[test]
+fn standard_output_takes_lines_too() {
+    let _reaper = Reaper::new();
+    let folder = tempfile::tempdir().unwrap();
+    let rows = folder.path().join("rows");
+    let simulator = Simulator::start(&small()).unwrap();
+    touchline_e2e::write_config(
+        folder.path(),
+        simulator.address(),
+        &format!("{CAP}\n[streams]\nndjson = \"-\"\n"),
+    );
+    let mut command = Command::new("sh");
+    command.args(["-c", "exec \"$0\" run --config touchline.toml > rows"]).arg(process::program());
+    let mut fixture = Fixture::start(folder, command, ANSWER);
+    fixture.wait_for_status("its matches", LIVE, |status| status["matches"]["live"] == 6);
+    fixture.wait_until_recorded(6, LIVE);
+    simulator.pause();
+    wait::until("every event on standard output", BACK, || {
+        (lines(&rows, "match") == committed(&fixture, None)).then_some(())
+    });
+    fixture.stop(Duration::from_secs(25));
+}
