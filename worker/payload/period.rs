@@ -12,6 +12,8 @@ use touchline_common::model::Phase;
 pub struct MappingError {
     /// Where: `event.score`, `period 3`, or the line and column of a syntax error.
     pub at: String,
+    /// The other of two places that contradict each other: a file may hold either, over what is built in.
+    pub(super) other: Option<String>,
     pub what: String,
 }
 
@@ -78,7 +80,13 @@ pub(super) fn parse(text: &str) -> Result<Table, MappingError> {
 }
 
 pub(super) fn wrong(at: impl Into<String>, what: impl Into<String>) -> MappingError {
-    MappingError { at: at.into(), what: what.into() }
+    MappingError { at: at.into(), other: None, what: what.into() }
+}
+
+/// Two places that contradict each other.
+pub(super) fn clash(at: String, other: String, what: &str) -> MappingError {
+    let what = format!("{what}: {other} and {at}");
+    MappingError { at, other: Some(other), what }
 }
 
 /// Phase and status of a period's text in a sport: the first row that fits.

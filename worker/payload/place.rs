@@ -10,12 +10,23 @@ use toml::de::{DeString, DeTable, DeValue};
 /// The mistake, named with line and column of the file, as far as they can be found.
 pub(super) fn placed(error: MappingError, text: &str) -> MappingError {
     let document = DeTable::parse_recoverable(text).0;
-    match offset(document.get_ref(), &error.at).and_then(|offset| line_and_column(text, offset)) {
-        Some((line, column)) => {
-            MappingError { at: format!("line {line}, column {column} ({})", error.at), ..error }
-        }
+    let document = document.get_ref();
+    let at = match &error.other {
+        Some(other) if states(document, other) && !states(document, &error.at) => other,
+        Some(_) | None => &error.at,
+    };
+    match offset(document, at).and_then(|offset| line_and_column(text, offset)) {
+        Some((line, column)) => MappingError { at: format!("line {line}, column {column} ({at})"), ..error },
         None => error,
     }
+}
+
+/// Whether the file itself has this key, in a section or outside.
+fn states(document: &DeTable<'_>, at: &str) -> bool {
+    let Some((section, key)) = at.split_once('.') else { return find(document, at).is_some() };
+    find(document, section).is_some_and(
+        |(_, value)| matches!(value.get_ref(), DeValue::Table(table) if find(table, key).is_some()),
+    )
 }
 
 fn offset(document: &DeTable<'_>, at: &str) -> Option<usize> {
@@ -67,11 +78,32 @@ mod tests {
                 "[[period]]\nnames = [\"x\"]\nphase = \"during 3\"\nstatus = \"break\"\n",
                 "line 3, column 1 (period 1.phase): ",
             ),
+            // Of two places that contradict each other the file may hold either one, the built-in table the other.
+            (
+                "[event]\n score = \"IT\"\n",
+                "line 2, column 2 (event.score): \"IT\" has two roles: topic and event.score",
+            ),
+            (
+                "# ours\ntopic = \"D1\"\n",
+                "line 2, column 1 (topic): \"D1\" has two roles: topic and score_line.value",
+            ),
+            ("[event]\npoints = \"SS\"\n", "line 2, column 1 (event.points): \"SS\" has two roles"),
+            ("[event]\nscore = \"XP\"\n", "line 2, column 1 (event.score): \"XP\" has two roles"),
+            (
+                "[market]\ntype = \"PA\"\n",
+                "line 2, column 1 (market.type): one type word stands for two kinds",
+            ),
+            (
+                "[selection]\ntype = \"MA\"\n",
+                "line 2, column 1 (selection.type): one type word stands for two",
+            ),
+            ("topic = 3\n", "line 1, column 1 (topic): expected"),
         ] {
             let message = message(text);
             assert!(message.contains(place), "{text}: {message}");
         }
         assert_eq!(check(Payload::Inplay, "[event]\nscore = \"ZZ\"\n"), Ok(()));
+        assert_eq!(check(Payload::Inplay, "topic = \"TI\"\n[team]\nname = \"IT\"\n"), Ok(()));
         assert!(check(Payload::TopicTree, "a = [").unwrap_err().to_string().contains("line 1"));
         assert_eq!(check(Payload::Raw, "a = ["), Ok(()), "it has no table");
     }

@@ -6,7 +6,9 @@
 
 pub(super) use super::class::{Class, Role};
 use super::key::Key;
-use super::period::{MappingError, Period, Status, compile_periods, laid_over, parse, period_of, wrong};
+use super::period::{
+    MappingError, Period, Status, clash, compile_periods, laid_over, parse, period_of, wrong,
+};
 use crate::payload::sport::Sport;
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
@@ -54,8 +56,8 @@ impl Mapping {
     /// The built-in table with a file of the same form laid over it.
     ///
     /// # Errors
-    /// A syntax error, an unknown section, role, phase or status, a name that is none, two roles of one kind with the
-    /// same attribute, or one label twice.
+    /// A syntax error, an unknown section, role, phase or status, a name that is none, two roles of one kind (the topic id
+    /// is one of each) with the same attribute, two kinds with the same type word, or one label twice.
     pub fn overlaid(text: &str) -> Result<Self, MappingError> {
         Self::compile(&laid_over(source(BUILTIN)?, source(text)?))
     }
@@ -105,23 +107,30 @@ impl Mapping {
     }
 
     fn compile(source: &Table) -> Result<Self, MappingError> {
+        let name = source.get("topic").and_then(Value::as_str);
+        let name =
+            name.ok_or_else(|| wrong("topic", "expected every node's topic id's attribute, in quotes"))?;
+        let topic = attribute("topic", name)?;
         let mut types = Vec::new();
+        let mut sections: Vec<(Key, &str)> = Vec::new();
         let mut fields = vec![Fields::empty(); Class::COUNT];
-        let (mut topic, mut labels, mut periods) = (None, Vec::new(), Vec::new());
+        let (mut labels, mut periods) = (Vec::new(), Vec::new());
         let (mut quantities, mut scorings) = (Vec::new(), Vec::new());
         for (section, value) in source {
             match (section.as_str(), value) {
-                ("topic", Value::String(name)) => topic = Some(name.clone()),
+                ("topic", _) => {}
                 ("statistics", Value::Table(table)) => labels = compile_labels(table),
                 ("scoreboard", Value::Table(table)) => quantities = compile_labels(table),
                 ("scoring", Value::Table(table)) => scorings = compile_scorings(table)?,
                 ("period", Value::Array(rows)) => periods = compile_periods(rows)?,
                 (name, Value::Table(table)) => {
                     let class = called::<Class>(name, name)?;
-                    let (kind, compiled) = compile_class(name, table)?;
-                    if types.iter().any(|(key, _)| *key == kind) {
-                        return Err(wrong(format!("{name}.type"), "another section has this type word"));
+                    let (kind, compiled) = compile_class(name, table, topic)?;
+                    if let Some((_, other)) = sections.iter().find(|(key, _)| *key == kind) {
+                        let what = "one type word stands for two kinds of node";
+                        return Err(clash(format!("{name}.type"), format!("{other}.type"), what));
                     }
+                    sections.push((kind, name));
                     types.push((kind, class));
                     if let Some(place) = fields.get_mut(class as usize) {
                         *place = compiled;
@@ -133,8 +142,6 @@ impl Mapping {
                 }
             }
         }
-        let name = topic.ok_or_else(|| wrong("topic", "missing: the attribute of every node's topic id"))?;
-        let topic = attribute("topic", &name)?;
         // Selections are by far the most frequent: looked at first.
         types.sort_by_key(|(_, class)| (*class != Class::Selection, *class != Class::Market, *class));
         for place in &mut fields {
@@ -143,7 +150,7 @@ impl Mapping {
         }
         Ok(Self {
             topic,
-            topic_name: name.into_bytes().into(),
+            topic_name: name.as_bytes().into(),
             types,
             fields,
             labels,
@@ -167,9 +174,11 @@ fn attribute(at: &str, name: &str) -> Result<Key, MappingError> {
     Ok(key)
 }
 
-fn compile_class(section: &str, table: &Table) -> Result<(Key, Fields), MappingError> {
+/// `topic`: the attribute of the topic id, which such a node has, too.
+fn compile_class(section: &str, table: &Table, topic: Key) -> Result<(Key, Fields), MappingError> {
     let mut kind = None;
     let mut fields = Fields::empty();
+    let mut held = vec![(topic, "topic".to_owned())];
     for (name, value) in table {
         let at = format!("{section}.{name}");
         let Value::String(text) = value else {
@@ -181,9 +190,10 @@ fn compile_class(section: &str, table: &Table) -> Result<(Key, Fields), MappingE
             continue;
         }
         let role = called(&at, name)?;
-        if fields.keys.contains(&key) {
-            return Err(wrong(at, format!("{text:?} is used for another role of this section already")));
+        if let Some((_, other)) = held.iter().find(|(held, _)| *held == key) {
+            return Err(clash(at, other.clone(), &format!("{text:?} has two roles")));
         }
+        held.push((key, at));
         fields.add(key, role);
     }
     let kind = kind.ok_or_else(|| wrong(format!("{section}.type"), "missing: the node's type word"))?;

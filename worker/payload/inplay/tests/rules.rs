@@ -547,7 +547,7 @@ fn a_mapping_is_laid_over_the_built_in_one() {
     assert!(message("[evnt]").contains("evnt"));
     assert!(message("[event]\nscore = \"TOOLONG\"").contains("event.score"));
     assert!(message("[event]\nscoer = \"SS\"").contains("event.scoer"));
-    assert!(message("[event]\nscore = \"XP\"").contains("another role"));
+    assert!(message("[event]\nscore = \"XP\"").contains("two roles"));
     assert!(
         message("[[period]]\nnames = [\"x\"]\nphase = \"during 3\"\nstatus = \"break\"")
             .contains("period 1.phase")
