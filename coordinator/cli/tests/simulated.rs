@@ -17,7 +17,7 @@ fn the_options_of_demo_and_simulate() {
         &[
             "transport: Dpt, protocol: V4, ca_file: None, matches: 250, rate: 20000.0, \
              burst: Some(Burst { factor: 10.0, len: 5s, every: 20s }), cap: Some(50), over_cap: Close, seed: 1,",
-            "replay: [], replay_speed: 1.0 }, duration: None, dir: None, keep: No, output: Text }",
+            "replay: [], replay_speed: 1.0 }, duration: None, dir: None, keep: No, sink: None, output: Text }",
         ],
     );
     let args =
