@@ -22,14 +22,27 @@ fn the_options_of_demo_and_simulate() {
     );
     let args =
         ["demo", "--matches", "9", "--rate", "2.5", "--for", "5s", "--replay", "a", "b", "--speed", "60"];
-    let more = ["--dir", "d", "--keep", "--seed", "7", "--cap", "3", "--burst", "10,200ms,5s", "--json"];
+    let more = [
+        "--dir",
+        "d",
+        "--keep",
+        "--seed",
+        "7",
+        "--cap",
+        "3",
+        "--burst",
+        "10,200ms,5s",
+        "--sink",
+        "redis",
+        "--json",
+    ];
     let wire = ["--transport", "wss", "--protocol", "zap"];
     asked(
         &[&args[..], &more, &wire].concat(),
         &[
             "transport: Wss, protocol: Zap, ca_file: None, matches: 9, rate: 2.5, \
              burst: Some(Burst { factor: 10.0, len: 200ms, every: 5s }), cap: Some(3), over_cap: Close, seed: 7,",
-            "replay: [\"a\", \"b\"], replay_speed: 60.0 }, duration: Some(5s), dir: Some(\"d\"), keep: Yes, output: Json }",
+            "replay: [\"a\", \"b\"], replay_speed: 60.0 }, duration: Some(5s), dir: Some(\"d\"), keep: Yes, sink: Some(Redis), output: Json }",
         ],
     );
     asked(
