@@ -43,6 +43,21 @@ fn what_is_published_is_true_under_load_and_bursts() {
 }
 
 #[test]
+fn a_redis_beside_it_has_the_same_events_and_documents() {
+    let _reaper = Reaper::new();
+    if Command::new("redis-server").arg("--version").stdout(Stdio::null()).status().is_err() {
+        assert!(std::env::var_os("CI").is_none(), "redis-server is absent; scripts/test installs it");
+        eprintln!("SKIPPED: redis-server is absent (Debian package redis-server)");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let args = ["--for", "8s", "--matches", "40", "--rate", "2000", "--burst", "1,1s,1m", "--sink", "redis"];
+    let (code, printed) = demo(folder.path(), &args, || {});
+    assert_eq!(code, Some(0), "{printed}\n{}", log(folder.path()));
+    assert!(printed.contains("ok      Redis has the same events and documents"), "{printed}");
+}
+
+#[test]
 fn a_killed_worker_costs_a_gap_and_no_wrong_document() {
     let _reaper = Reaper::new();
     let folder = tempfile::tempdir().unwrap();
