@@ -626,6 +626,25 @@ fn a_connection_that_brings_nothing_or_does_not_answer_makes_its_feed_degraded()
 }
 
 #[test]
+fn what_a_list_has_above_the_limit_is_said() {
+    let mut config = config(1);
+    // None of them is followed: a worker's room is not what this is about.
+    config.feeds[0].selection.only.sports = vec!["soccer".into()];
+    let mut bed = Bed::new(config);
+    let ids: Vec<String> = (0..catalog::list::LISTED_MAX + 3).map(|n| format!("m{n}")).collect();
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    for _ in 0..2 {
+        bed.load_list(&ids);
+        let reason = "feed inplay: 3 matches are left out: its list has more than 100000";
+        assert_eq!(bed.pool.health().reasons, [reason]);
+        assert_eq!(bed.pool.status(0).feeds[0].left_out, 3);
+    }
+    assert_eq!(bed.logged("list.over_limit"), 1);
+    bed.load_list(&ids[..9]);
+    assert!(bed.pool.health().healthy, "{:?}", bed.pool.health());
+}
+
+#[test]
 fn answers_have_the_contracts_keys() {
     let mut bed = Bed::new(config(8));
     bed.load_list(&["a"]);
@@ -642,7 +661,7 @@ fn answers_have_the_contracts_keys() {
     let status = serde_json::to_value(bed.pool.status(0)).unwrap();
     has(
         keys(status["feeds"][0].clone()),
-        "name kind state asked acknowledged live never_answered cap learned_cap audits audits_missed",
+        "name kind state asked acknowledged live never_answered left_out cap learned_cap audits audits_missed",
     );
     has(keys(status["workers"].clone()), "ready starting parked restarts max");
     has(keys(status["matches"].clone()), "listed waiting subscribing live stale quarantined ending ended");
