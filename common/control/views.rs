@@ -152,6 +152,8 @@ pub struct FeedView {
     pub live: u64,
     /// Subscriptions that were asked for more than once, without an answer.
     pub never_answered: u64,
+    /// Matches of its list that are not followed, since it has more than are followed of one.
+    pub left_out: u64,
     /// Subscriptions per connection, as configured.
     pub cap: u32,
     /// Subscriptions per connection, as the server taught us.
@@ -170,7 +172,7 @@ pub struct FeedView {
 pub enum FeedState {
     #[default]
     Up,
-    /// Up, with something waiting, stale, parked, never answered or capped.
+    /// Up, with something waiting, left out, stale, parked, never answered or capped.
     Degraded,
     /// No connection is up.
     Down,

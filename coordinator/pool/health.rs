@@ -7,6 +7,7 @@ use super::children::slot::{Pulse, Slot};
 use super::feed::FirstList;
 use super::log_event::LogEvent;
 use super::{Answer, Pool, millis};
+use crate::pool::catalog::list::LISTED_MAX;
 use crate::pool::catalog::table::Mark;
 use touchline_common::control::views::{FeedState, counted};
 use touchline_common::ipc::messages::worker::ConnectionState;
@@ -88,6 +89,7 @@ impl Pool {
         let lacking = up.iter().filter(|slot| slot.report.unanswered > 0);
         let lacking: Vec<SlotId> = lacking.map(|slot| slot.id).collect();
         let unanswered: u32 = up.iter().map(|slot| slot.report.unanswered).sum();
+        let left_out = self.feeds[feed].list.left_out();
         let why = match (self.feeds[feed].first, waiting, parked) {
             _ if self.is_refused(feed) => {
                 "a worker was refused, its configuration (exit 2) or its version: see its log line, correct it and restart the daemon".into()
@@ -105,6 +107,10 @@ impl Pool {
             _ if !lacking.is_empty() => {
                 let are = counted(unanswered, "subscription is", "subscriptions are");
                 format!("{are} not answered on the {}", connections_of(&lacking))
+            }
+            _ if left_out > 0 => {
+                let are = counted(left_out, "match is", "matches are");
+                format!("{are} left out: its list has more than {LISTED_MAX}")
             }
             (FirstList::Placing | FirstList::Placed, 0, 0) => return (FeedState::Up, String::new()),
         };

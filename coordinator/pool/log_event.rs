@@ -131,6 +131,8 @@ log_events! {
         "list.loaded" = "the list is complete; of loads with the same numbers one a minute is logged";
     Debug ListLost { feed: FeedId, worker: SlotId }
         "list.lost" = "it is not followed at the moment; that ends no match";
+    Warn ListOverLimit { feed: FeedId, left_out: usize, limit: usize }
+        "list.over_limit" = "the list has more matches than are followed of one: so many are left out; said once until none is";
     Warn ListSuspect { feed: FeedId, gone: usize, of: usize }
         "list.suspect" = "so many matches vanished that a second load must confirm it";
     Info FeedUp { feed: FeedId }

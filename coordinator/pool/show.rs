@@ -210,7 +210,7 @@ impl Pool {
     }
 
     fn feed_view(&self, feed: FeedId) -> FeedView {
-        let Feed { plan, cap, .. } = &self.feeds[feed];
+        let Feed { plan, cap, list, .. } = &self.feeds[feed];
         let working = || self.children.of(feed).filter(|slot| slot.life.works());
         let sum = |of: fn(&Slot) -> u32| working().map(|slot| u64::from(of(slot))).sum();
         let (state, why) = self.feed_health(feed);
@@ -223,6 +223,7 @@ impl Pool {
             acknowledged: sum(|slot| slot.report.acknowledged),
             live: sum(|slot| slot.report.loaded),
             never_answered: sum(|slot| slot.report.unanswered),
+            left_out: list.left_out() as u64,
             cap: plan.cap,
             round_ms: working().filter_map(|slot| slot.report.round_ms).max(),
             audits: counts.audits,

@@ -40,7 +40,7 @@ pub trait Sink: Names {
     fn odds(&mut self, slot: MatchSlot, changes: &[OddsChange<'_>], received: Received);
     /// A message of the match is about to be applied: what goes wrong from now on is about it.
     fn approached(&mut self, _slot: MatchSlot) {}
-    /// A message was applied to a tree of the match, whether or not anything changed.
+    /// A message was applied to a match, whether or not anything changed: once, even if it changed several of its nodes.
     fn touched(&mut self, slot: MatchSlot);
 }
 

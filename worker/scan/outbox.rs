@@ -143,22 +143,24 @@ impl Outbox {
     /// Takes the last frame of a match even at the bound, up to an eighth above it: it is small, and who never learns of the end of a
     /// match waits for it. Whether it was taken.
     pub fn push_end(&mut self, handle: Handle, bytes: Box<[u8]>) -> bool {
-        self.push_beyond(Frame { handle, part: Part::End, bytes, at: i64::MAX })
-    }
-
-    /// Takes an answer, even at the bound as well.
-    pub fn push_answer(&mut self, bytes: Box<[u8]>) {
-        self.push_beyond(Frame { handle: Handle(0), part: Part::Answer, bytes, at: i64::MAX });
-    }
-
-    fn push_beyond(&mut self, frame: Frame) -> bool {
-        let fits = self.bytes + frame.bytes.len() <= self.limit + self.limit / 8;
+        let fits = self.bytes + bytes.len() <= self.limit + self.limit / 8;
         if fits {
-            self.keep(frame);
+            self.keep(Frame { handle, part: Part::End, bytes, at: i64::MAX });
         } else {
             self.dropped += 1;
         }
         fits
+    }
+
+    /// Takes an answer whatever waits: until the recorder has it, it asks nothing else, and what it asked for waits. A later one answers
+    /// what an earlier one does, so that no more than one waits to be sent.
+    pub fn push_answer(&mut self, bytes: Box<[u8]>) {
+        let earlier = self.unsent.iter().rposition(|frame| frame.part == Part::Answer);
+        if let Some(earlier) = earlier.and_then(|place| self.unsent.remove(place)) {
+            self.bytes -= earlier.bytes.len();
+            self.unsent_bytes -= earlier.bytes.len();
+        }
+        self.keep(Frame { handle: Handle(0), part: Part::Answer, bytes, at: i64::MAX });
     }
 
     /// Appends frames to `out` until it holds `enough` bytes or nothing is left; what goes out again comes first.
@@ -331,15 +333,31 @@ mod tests {
         assert_eq!(ended, [A, A]);
     }
 
+    #[test]
+    fn an_answer_is_taken_whatever_waits_and_of_those_that_wait_the_newest() {
+        let mut outbox = Outbox::new(80, 40);
+        outbox.push(A, frame(1), 1, 0);
+        assert!(outbox.push_end(A, frame(2)) && !outbox.push_end(A, frame(3)));
+        outbox.push_answer(frame(4));
+        outbox.push_answer(frame(5));
+        assert_eq!((outbox.unacknowledged(), outbox.dropped()), (120, 1), "the end that was not taken");
+        for n in 1..=3 {
+            let serial = [1, 2, 5][n as usize - 1];
+            assert_eq!(taken(&mut outbox, 1000), [(n, serial)]);
+            outbox.acknowledge(n, |_| {});
+        }
+        assert_eq!(outbox.unacknowledged(), 0);
+    }
+
     proptest! {
         #[test]
         fn every_kept_frame_arrives_once_in_order(
-            ops in prop::collection::vec((0_u8..6, 1_u32..4), 1..200),
+            ops in prop::collection::vec((0_u8..7, 1_u32..4), 1..200),
             window in prop::sample::select(vec![80_usize, 600]),
         ) {
             let mut outbox = Outbox::new(600, window);
             let (mut serial, mut seen, mut committed) = (0_u8, Vec::new(), 0_u64);
-            let (mut ends, mut ended) = (0, 0);
+            let (mut ends, mut ended, mut answer) = (0, 0, None);
             for (op, handle) in ops {
                 let handle = Handle(handle);
                 serial = serial.wrapping_add(1);
@@ -353,12 +371,16 @@ mod tests {
                         outbox.acknowledge(committed, |_| ended += 1);
                     }
                     4 => ends += usize::from(outbox.push_end(handle, frame(serial))),
+                    5 => {
+                        outbox.push_answer(frame(serial));
+                        answer = Some(serial);
+                    }
                     _ => {
                         outbox.resume(committed, |_| ended += 1);
                         seen.retain(|(n, _)| *n <= committed);
                     }
                 }
-                prop_assert!(outbox.unacknowledged() <= 675);
+                prop_assert!(outbox.unacknowledged() <= 675 + 40, "an eighth, and an answer");
             }
             outbox.acknowledge(seen.last().map_or(0, |(n, _)| *n), |_| ended += 1);
             loop {
@@ -370,6 +392,7 @@ mod tests {
             let numbers: Vec<u64> = seen.iter().map(|(n, _)| *n).collect();
             prop_assert_eq!(numbers, (1..=seen.len() as u64).collect::<Vec<_>>());
             prop_assert_eq!((outbox.unacknowledged(), ends), (0, ended));
+            prop_assert!(answer.is_none_or(|answer| seen.iter().any(|(_, serial)| *serial == answer)));
         }
     }
 }

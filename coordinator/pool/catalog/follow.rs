@@ -2,7 +2,7 @@
 
 use crate::pool::catalog::ended::{EndedMatch, Releasing};
 use crate::pool::catalog::filter;
-use crate::pool::catalog::list::ListEvent;
+use crate::pool::catalog::list::{LISTED_MAX, ListEvent};
 use crate::pool::catalog::matches::{Assignment, Match, Need};
 use crate::pool::catalog::needs;
 use crate::pool::catalog::table::Mark;
@@ -93,6 +93,9 @@ impl Pool {
                 }
                 ListEvent::Gone(id) => self.delist(&MatchKey { feed, id }),
                 ListEvent::Loaded => self.list_loaded(feed),
+                ListEvent::OverLimit { left_out } => {
+                    self.out.log(LogEvent::ListOverLimit { feed, left_out, limit: LISTED_MAX });
+                }
                 ListEvent::Confirm { gone, of } => {
                     self.out.log(LogEvent::ListSuspect { feed, gone, of });
                     self.load_list_again(feed);

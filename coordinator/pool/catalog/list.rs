@@ -2,7 +2,7 @@
 //!
 //! Pure. A deletion counts only after `Timing::list_move`, since a delete and an insert of one match within
 //! that time is a move. When more than half of the matches (and more than 5) are deleted, by a load or by deltas, nothing
-//! counts until a second load confirms it. A gap of the list deletes nothing.
+//! counts until a second load confirms it. A gap of the list deletes nothing. What is above [`LISTED_MAX`] is not followed, but counted.
 
 use crate::pool::settings::Timing;
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,8 +10,8 @@ use std::time::Duration;
 use touchline_common::ipc::messages::worker::ListChange;
 use touchline_common::model::{Listing, MatchId};
 
-/// Matches that a list may have; what is above is not followed.
-const LISTED_MAX: usize = 100_000;
+/// Matches that a list may have; what is above is not followed. So many of those are told apart.
+pub(in crate::pool) const LISTED_MAX: usize = 100_000;
 /// So many deletions are believed without a second load, however few matches there are.
 const BELIEVED: usize = 5;
 
@@ -23,6 +23,10 @@ pub(in crate::pool) enum ListEvent {
     /// It is not in the list any more.
     Gone(MatchId),
     Loaded,
+    /// The list has more matches than are followed of one: so many are left out. Said once, until none is.
+    OverLimit {
+        left_out: usize,
+    },
     /// Take the list again: so many of so many are gone.
     Confirm {
         gone: usize,
@@ -33,6 +37,8 @@ pub(in crate::pool) enum ListEvent {
 #[derive(Debug, Default)]
 pub(in crate::pool) struct MatchList {
     known: BTreeMap<MatchId, Listing>,
+    /// Above the limit.
+    left_out: BTreeSet<MatchId>,
     /// Deleted, but not yet believed.
     deleted: BTreeMap<MatchId, Duration>,
     load: Option<Load>,
@@ -45,6 +51,7 @@ pub(in crate::pool) struct MatchList {
 #[derive(Debug)]
 struct Load {
     seen: BTreeSet<MatchId>,
+    left_out: BTreeSet<MatchId>,
     /// Began after a confirmation was asked for.
     confirms: bool,
 }
@@ -53,6 +60,11 @@ impl MatchList {
     /// How many matches the list has, deleted ones that still count among them.
     pub(in crate::pool) fn len(&self) -> usize {
         self.known.len()
+    }
+
+    /// How many matches of the list are not followed since there are more than it may have.
+    pub(in crate::pool) fn left_out(&self) -> usize {
+        self.left_out.len()
     }
 
     /// Whether the list has a match, deleted or not as long as it still counts.
@@ -77,14 +89,16 @@ impl MatchList {
         timing: &Timing,
         out: &mut Vec<ListEvent>,
     ) {
+        let was_whole = self.left_out.is_empty();
         for change in changes {
             match change {
                 ListChange::LoadBegin => {
                     let confirms = self.confirm_asked.is_some();
-                    self.load = Some(Load { seen: BTreeSet::new(), confirms });
+                    self.load = Some(Load { seen: BTreeSet::new(), left_out: BTreeSet::new(), confirms });
                 }
                 ListChange::Present { id, listing } => self.present(id, listing, out),
                 ListChange::Gone { id } => {
+                    self.no_more_left_out(&id);
                     if let Some(load) = &mut self.load {
                         load.seen.remove(&id);
                     }
@@ -95,6 +109,9 @@ impl MatchList {
                 ListChange::LoadEnd => self.loaded(now, out),
                 ListChange::Lost => self.lost(),
             }
+        }
+        if was_whole && !self.left_out.is_empty() {
+            out.push(ListEvent::OverLimit { left_out: self.left_out.len() });
         }
         self.doubt(now, timing, out);
     }
@@ -133,22 +150,38 @@ impl MatchList {
     }
 
     fn present(&mut self, id: MatchId, listing: Listing, out: &mut Vec<ListEvent>) {
+        if self.known.len() >= LISTED_MAX && !self.known.contains_key(&id) {
+            return self.leave_out(id);
+        }
         if let Some(load) = &mut self.load {
             load.seen.insert(id.clone());
         }
         self.deleted.remove(&id);
-        let full = self.known.len() >= LISTED_MAX;
         match self.known.get_mut(&id) {
             Some(known) if *known == listing => {}
             Some(known) => {
                 known.clone_from(&listing);
                 out.push(ListEvent::Changed(id, listing));
             }
-            None if full => {}
             None => {
+                self.no_more_left_out(&id);
                 self.known.insert(id.clone(), listing.clone());
                 out.push(ListEvent::Appeared(id, listing));
             }
+        }
+    }
+
+    fn leave_out(&mut self, id: MatchId) {
+        let left_out = self.load.as_mut().map_or(&mut self.left_out, |load| &mut load.left_out);
+        if left_out.len() < LISTED_MAX {
+            left_out.insert(id);
+        }
+    }
+
+    fn no_more_left_out(&mut self, id: &MatchId) {
+        self.left_out.remove(id);
+        if let Some(load) = &mut self.load {
+            load.left_out.remove(id);
         }
     }
 
@@ -168,6 +201,7 @@ impl MatchList {
         if load.confirms {
             self.confirm_asked = None;
         }
+        self.left_out = load.left_out;
         out.push(ListEvent::Loaded);
     }
 

@@ -128,6 +128,27 @@ fn what_changed_is_reported_once() {
     assert_eq!(bed.at(s(1), vec![change]), vec![]);
 }
 
+#[test]
+fn what_is_above_the_limit_is_counted_and_said_once_until_there_is_room() {
+    let mut bed = Bed::of(LISTED_MAX);
+    let counts = |bed: &Bed| (bed.0.len(), bed.0.left_out());
+    let above = |n: usize| present(LISTED_MAX + n);
+    assert_eq!(bed.at(s(1), vec![above(0), above(1)]), vec![ListEvent::OverLimit { left_out: 2 }]);
+    assert_eq!(bed.at(s(2), vec![above(0)]), vec![]);
+    assert_eq!(bed.at(s(3), load(0..LISTED_MAX + 3)), vec![ListEvent::Loaded]);
+    assert_eq!(counts(&bed), (LISTED_MAX, 3));
+    bed.at(s(4), vec![gone(0), gone(LISTED_MAX)]);
+    assert_eq!(bed.tick(s(9)), vec![ListEvent::Gone(id(0))]);
+    assert_eq!(counts(&bed), (LISTED_MAX - 1, 2));
+    let appeared = ListEvent::Appeared(id(LISTED_MAX + 1), Listing::default());
+    assert_eq!(bed.at(s(10), vec![above(1)]), vec![appeared]);
+    assert_eq!(counts(&bed), (LISTED_MAX, 1));
+    assert_eq!(bed.at(s(11), load(1..LISTED_MAX)), vec![ListEvent::Loaded]);
+    assert_eq!(counts(&bed), (LISTED_MAX, 0));
+    let again = bed.at(s(12), vec![above(7)]);
+    assert_eq!(again, vec![ListEvent::OverLimit { left_out: 1 }], "it was whole meanwhile");
+}
+
 proptest! {
     /// Whatever comes: the steps alone give the list that the rules hold.
     #[test]
@@ -150,7 +171,7 @@ proptest! {
                     ListEvent::Appeared(id, _) => prop_assert!(model.insert(id)),
                     ListEvent::Changed(id, _) => prop_assert!(model.contains(&id)),
                     ListEvent::Gone(id) => prop_assert!(model.remove(&id)),
-                    ListEvent::Loaded | ListEvent::Confirm { .. } => {}
+                    ListEvent::Loaded | ListEvent::Confirm { .. } | ListEvent::OverLimit { .. } => {}
                 }
             }
             prop_assert!(bed.0.known.keys().eq(model.iter()));

@@ -267,7 +267,8 @@ fn column_nodes<J: Json>(ident: &Ident, board: &Board, all: &mut J::Items) {
         J::push(all, node::<J>(ident, "SC", column, Node::Scores, &held));
     }
     for side in Side::BOTH.into_iter().filter(|side| !is_shown(*side)) {
-        let held = [("D1", &**board.cells.get(side))];
+        let order = if side == Side::Home { "0" } else { "1" };
+        let held = [("OR", order), ("D1", &**board.cells.get(side))];
         J::push(all, node::<J>(ident, "SL", Node::Line(board.number, side), column, &held));
     }
 }

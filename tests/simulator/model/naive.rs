@@ -256,7 +256,7 @@ fn unused(node: &Node, out: &mut Vec<Value>) {
             "MA" | "PA" => None,
             "TE" => Some("IT ID OR NA S1 S2 S3 S4 S5 S6 S7 S8"),
             "SL" if is_known(node, child) => Some("IT ID OR D1"),
-            "SL" => Some("IT ID OR"),
+            "SL" => Some("IT ID"),
             "SC" if child.get("NA").is_empty() => Some("IT ID OR NA"),
             "SC" if is_period(child) && child.all("SL").all(|line| is_known(child, line)) => {
                 Some("IT ID OR NA")

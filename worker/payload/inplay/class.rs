@@ -134,9 +134,19 @@ impl Class {
         matches!(self, Class::ScoreColumn | Class::ScoreLine)
     }
 
-    /// Whether an attribute that plays a role is shown in `extra` all the same unless the scoreboard's reader took its value.
+    /// The role of what the scoreboard's reader takes from such a node.
+    pub(super) fn read_role(self) -> Option<Role> {
+        if self == Class::ScoreLine {
+            Some(Role::Value)
+        } else {
+            (self == Class::ScoreColumn).then_some(Role::Name)
+        }
+    }
+
+    /// Whether an attribute that plays a role is shown in `extra` all the same unless the scoreboard's reader took what the node says:
+    /// a value without its side says little.
     pub(super) fn may_be_unread(self, role: Role) -> bool {
-        matches!((self, role), (Class::ScoreColumn, Role::Name) | (Class::ScoreLine, Role::Value))
+        self.read_role() == Some(role) || (self, role) == (Class::ScoreLine, Role::Order)
     }
 }
 

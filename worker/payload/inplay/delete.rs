@@ -38,7 +38,6 @@ impl Forest {
         if owner != NIL {
             self.report_seen(owner, delta, reports, sink);
         }
-        self.touch(owner, sink);
         Ok(())
     }
 

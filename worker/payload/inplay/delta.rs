@@ -105,19 +105,28 @@ impl Forest {
         sink: &mut dyn Sink,
     ) -> Result<()> {
         let found = self.targets(operation, delta)?;
+        let mut touched = std::mem::take(&mut self.scratch.touched);
         let mut result = Ok(());
         for &id in &found {
-            self.approach(self.store.owner_of(self.store.node(id).tree), sink);
+            let owner = self.store.owner_of(self.store.node(id).tree);
+            self.approach(owner, sink);
             let applied = match operation {
                 Operation::Update => self.update(id, delta, sink),
                 Operation::Insert => self.insert(id, delta, sink),
                 Operation::Delete => self.delete(id, delta, sink),
             };
-            if let Err(error) = applied {
-                result = Err(error);
+            match applied {
+                // Of two nodes of one match: it is one change all the same.
+                Ok(()) if touched.contains(&owner) => {}
+                Ok(()) => {
+                    self.touch(owner, sink);
+                    touched.push(owner);
+                }
+                Err(error) => result = Err(error),
             }
         }
-        self.scratch.found = found;
+        touched.clear();
+        (self.scratch.found, self.scratch.touched) = (found, touched);
         result
     }
 

@@ -39,6 +39,8 @@ pub struct Forest {
 #[derive(Default)]
 pub(super) struct Scratch {
     pub(super) found: Vec<NodeId>,
+    /// The matches that a delta has changed so far.
+    pub(super) touched: Vec<u32>,
     pub(super) reports: Reports<'static>,
     pub(super) changes: Vec<RegisterChange>,
     pub(super) values: Vec<Change<'static>>,
@@ -256,6 +258,7 @@ impl Payload for Forest {
         let owner = self.store.owner_of(tree);
         self.approach(owner, sink);
         self.replace_tree(tree, body)?;
+        self.touch(owner, sink);
         if owner == NIL {
             self.list_loaded(tree);
         } else {
@@ -279,9 +282,10 @@ impl Payload for Forest {
         let prices = self.remembered_prices(tree);
         self.replace_tree(tree, body)?;
         self.remember_prices(tree, prices);
+        self.touch(owner, sink);
         if owner == NIL {
             self.list_loaded(tree);
-        } else if self.match_renewed(owner, received, sink) && (!is_whole || self.is_news(owner)) {
+        } else if self.match_renewed(owner, received) && (!is_whole || self.is_news(owner)) {
             self.report(MatchSlot(owner), received, sink);
         }
         Ok(differing)
@@ -315,7 +319,9 @@ impl Payload for Forest {
         sink: &mut dyn Sink,
     ) -> Result<Option<MatchSlot>> {
         let tree = self.tree_of(topic)?;
-        self.approach(self.store.owner_of(tree), sink);
+        let owner = self.store.owner_of(tree);
+        self.approach(owner, sink);
+        self.touch(owner, sink);
         self.end_topic(tree, received, sink);
         Ok(self.owner(topic))
     }

@@ -46,7 +46,6 @@ impl Forest {
             }
             self.report_seen(owner, delta, reports, sink);
         }
-        self.touch(owner, sink);
         Ok(())
     }
 

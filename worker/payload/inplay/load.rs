@@ -66,17 +66,16 @@ impl Forest {
 
     /// After a load (or the end) of one of its topics everything of a match is to be rendered and reported anew.
     pub(super) fn match_loaded(&mut self, slot: u32, received: Received, sink: &mut dyn Sink) {
-        if self.match_renewed(slot, received, sink) {
+        if self.match_renewed(slot, received) {
             self.report(MatchSlot(slot), received, sink);
         }
     }
 
     /// Everything of a match is to be rendered anew; whether there is anything.
-    pub(super) fn match_renewed(&mut self, slot: u32, received: Received, sink: &mut dyn Sink) -> bool {
+    pub(super) fn match_renewed(&mut self, slot: u32, received: Received) -> bool {
         let Some(held) = self.matches.get_mut(slot as usize) else { return false };
         let loaded = |tree: &TreeId| self.store.tree(*tree).is_some_and(|tree| tree.nodes > 0);
         held.live = held.trees.iter().any(loaded);
-        sink.touched(MatchSlot(slot));
         if !held.live {
             self.clean(slot);
             return false;

@@ -160,6 +160,9 @@ fn write_node(forest: &Forest, id: NodeId, is_shown_elsewhere: bool, extra: &mut
     let class = store.node(id).class;
     let listed = class.rule().listed;
     let shown = Shown::new(store.text(id));
+    let says_nothing =
+        |role| store.attribute(id, forest.mapping.key(class, role)).is_none_or(<[u8]>::is_empty);
+    let is_read = is_shown_elsewhere || class.read_role().is_none_or(says_nothing);
     let before = out.len();
     out.fixed(b"{");
     extra.begin();
@@ -167,7 +170,7 @@ fn write_node(forest: &Forest, id: NodeId, is_shown_elsewhere: bool, extra: &mut
         let used = match listed {
             Listed::Always => role == Some(Role::Topic),
             Listed::WithExtra | Listed::Never => {
-                role.is_some_and(|role| is_shown_elsewhere || value.is_empty() || !class.may_be_unread(role))
+                role.is_some_and(|role| is_read || !class.may_be_unread(role))
             }
         };
         if !used {

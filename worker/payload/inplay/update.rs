@@ -22,7 +22,6 @@ impl Forest {
         }
         // An artificial root has no text to change.
         if class == Class::Root {
-            self.touch(owner, sink);
             return Ok(());
         }
         let reporting = owner != NIL && self.is_first(owner, tree, id);
@@ -73,7 +72,6 @@ impl Forest {
             }
             self.report_seen(owner, delta, reports, sink);
         }
-        self.touch(owner, sink);
         Ok(())
     }
 

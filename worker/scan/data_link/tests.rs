@@ -221,6 +221,25 @@ fn a_mark_is_asked_for_and_answered_in_its_place() {
 }
 
 #[test]
+fn a_mark_that_finds_the_outbox_full_is_sent_behind_what_fills_it() {
+    let mut link = link(PerStream { matches: 400, bulk: 1 << 20 });
+    for _ in 0..20 {
+        let handle = follow(&mut link);
+        link.end(handle, EndReason::Ended, 1).unwrap();
+    }
+    assert!(link.outboxes.matches.dropped() > 0, "not even an end finds room");
+    link.mark(77).unwrap();
+    let mut recorder = attach(&mut link, 0, 0);
+    assert!(link.flush(&mut Lag::default()).unwrap());
+    let sent = recorder.read();
+    let last = sent.iter().rev().find_map(|sent| match sent {
+        Sent::Match(frame) => Some(&frame.body),
+        Sent::Open(_) | Sent::Name(_) | Sent::Bulk(_) | Sent::Publish(_) => None,
+    });
+    assert_eq!(last, Some(&MatchBody::Mark { token: 77 }));
+}
+
+#[test]
 fn a_recorder_that_always_leaves_something_does_not_make_the_buffer_grow() {
     let mut link = link(WIDE);
     let handle = follow(&mut link);

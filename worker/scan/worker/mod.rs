@@ -90,8 +90,8 @@ struct TurnState {
     /// Readiness that is asked for between two renderings; none before it is, and while it is noted.
     ready: Option<Events>,
     sections: Vec<Section<'static>>,
-    /// Questions for a mark that are not answered yet.
-    marks: Vec<u64>,
+    /// The newest question for a mark, if it is not answered yet.
+    mark: Option<u64>,
     /// Channels of further workers that this process is to run.
     new_workers: Vec<OwnedFd>,
 }
@@ -207,7 +207,7 @@ impl Worker {
     /// No longer than until the next thing is due, and not at all while something is left to do.
     pub(super) fn wait(&self) -> Duration {
         let unread = self.coordinator.unread || self.link.port.unread;
-        if unread || !self.turn.marks.is_empty() || !self.is_drained() || self.has_renderable() {
+        if unread || self.turn.mark.is_some() || !self.is_drained() || self.has_renderable() {
             return Duration::ZERO;
         }
         let due = match &self.turn.ending {

@@ -14,8 +14,6 @@ use touchline_common::ipc::messages::worker::{FromWorker, MatchState};
 
 /// Frames of the coordinator, and of the recorder, in a turn.
 const FRAMES_PER_TURN: usize = 64;
-/// Questions for a mark that may wait; the recorder asks one at a time.
-const MOST_MARKS: usize = 16;
 /// How often matches are looked at for staleness, and the coordinator gets a report.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
 /// How long the end may take when the coordinator is gone.
@@ -56,7 +54,7 @@ impl Worker {
 
     /// Step 2: timers, the coordinator, acknowledgements; each turn, whatever the server sends.
     fn serve(&mut self) {
-        self.answer_marks();
+        self.answer_mark();
         if self.coordinator.unread {
             self.read_coordinator();
         }
@@ -130,11 +128,8 @@ impl Worker {
                     self.matches.make_whole(slot);
                 }
             }
-            LinkEvent::Mark { token } => {
-                if self.turn.marks.len() < MOST_MARKS {
-                    self.turn.marks.push(token);
-                }
-            }
+            // A later answer is one to an earlier question, too.
+            LinkEvent::Mark { token } => self.turn.mark = Some(token),
             LinkEvent::Refused { handle } => {
                 self.meter.error();
                 let followed = self.matches.by_handle(handle).and_then(|slot| self.matches.get(slot));
@@ -154,12 +149,12 @@ impl Worker {
         self.link.port.close();
     }
 
-    /// Answers the questions for a mark that came before this turn's read, if that left nothing.
-    fn answer_marks(&mut self) {
-        if !self.turn.marks.is_empty() && self.is_drained() {
-            for token in std::mem::take(&mut self.turn.marks) {
-                check(self.link.mark(token));
-            }
+    /// Answers the question for a mark that came before this turn's read, if that left nothing.
+    fn answer_mark(&mut self) {
+        if self.is_drained()
+            && let Some(token) = self.turn.mark.take()
+        {
+            check(self.link.mark(token));
         }
     }
 

@@ -423,9 +423,7 @@ impl Direction {
 
     fn read_from_start(&mut self, shared: &mut Shared, place: &mut Place<'_>) {
         let Some(fault) = self.read_web(shared, place) else { return };
-        if let Some(reader) = self.web.take() {
-            place.undecoded(reader.unread(), &fault);
-        }
+        self.give_up(&fault, place);
         self.stage = Stage::Foreign("it follows a broken frame");
     }
 
@@ -490,13 +488,10 @@ impl Direction {
                 Passed::Rest(bytes) => place.undecoded(bytes, "the end of a message that began earlier"),
             }
         };
-        match fault {
-            None => self.midstream = Some(midstream),
-            Some(fault) => {
-                place.undecoded(midstream.unread(), &fault);
-                self.web = None;
-                self.stage = Stage::Midst;
-            }
+        self.midstream = Some(midstream);
+        if let Some(fault) = fault {
+            self.give_up(&fault, place);
+            self.stage = Stage::Midst;
         }
     }
 
@@ -504,20 +499,24 @@ impl Direction {
     fn read_frame(&mut self, frame: &[u8], role: Role, shared: &mut Shared, place: &mut Place<'_>) {
         let Some(reader) = &mut self.web else { return };
         reader.feed(frame);
-        if let Some(fault) = self.read_web(shared, place) {
+        if let Some(fault) = self.read_web(shared, place)
+            && let Some(reader) = self.web.replace(Box::new(Reader::new(role, limits())))
+        {
+            place.undecoded(reader.held(), &fault);
             place.undecoded(frame, &fault);
-            self.web = Some(Box::new(Reader::new(role, limits())));
         }
     }
 
-    /// What is held belongs to no message any more.
+    /// What is held belongs to no message any more: the pieces that came of one, and what is behind them.
     fn give_up(&mut self, why: &str, place: &mut Place<'_>) {
         let held = std::mem::take(&mut self.bytes);
         place.undecoded(&held, why);
         if let Some(reader) = self.web.take() {
+            place.undecoded(reader.held(), why);
             place.undecoded(reader.unread(), why);
         }
         if let Some(midstream) = self.midstream.take() {
+            place.undecoded(midstream.held(), why);
             place.undecoded(midstream.unread(), why);
         }
         self.search.give_up(place);

@@ -172,14 +172,24 @@ impl MidstreamReader {
         self.bytes.extend_from_slice(bytes);
     }
 
+    /// What is not taken: from a frame on that is not here as a whole, or that cannot come here.
     pub(in crate::wire) fn unread(&self) -> &[u8] {
         self.bytes.get(self.start..).unwrap_or_default()
+    }
+
+    /// What came of a compressed message of which more must come.
+    pub(in crate::wire) fn held(&self) -> &[u8] {
+        match self.begun {
+            Begun::Compressed(_) => &self.compressed,
+            Begun::Nothing | Begun::Plain => &[],
+        }
     }
 
     /// The next that is here as a whole.
     ///
     /// # Errors
-    /// [`WebSocketError`]: from here on it is not known where frames begin.
+    /// [`WebSocketError`]: from here on it is not known where frames begin. Nothing is lost: see [`MidstreamReader::held`] and
+    /// [`MidstreamReader::unread`].
     pub(in crate::wire) fn advance(&mut self) -> Result<Option<Passed<'_>>, WebSocketError> {
         loop {
             let Some((head, size)) = FrameHead::parse(self.unread())? else { return Ok(None) };
@@ -193,37 +203,41 @@ impl MidstreamReader {
             if to > self.bytes.len() {
                 return Ok(None);
             }
-            self.start = to;
-            match (head.opcode, self.begun) {
+            let opcode = match (head.opcode, self.begun) {
                 (Opcode::Close | Opcode::Ping | Opcode::Pong, _) => {
+                    self.start = to;
                     return Ok(self.bytes.get(start..to).map(Passed::Frame));
                 }
                 (Opcode::Continuation, Begun::Nothing) => {
+                    self.start = to;
                     self.unmask(from, to, &head);
                     return Ok(self.bytes.get(from..to).map(Passed::Rest));
                 }
                 (Opcode::Text | Opcode::Binary, Begun::Nothing) if head.compressed => {
                     self.compressed.clear();
-                    self.begun = Begun::Compressed(head.opcode);
+                    head.opcode
                 }
                 (Opcode::Text | Opcode::Binary, Begun::Nothing) | (Opcode::Continuation, Begun::Plain) => {
+                    self.start = to;
                     self.begun = if head.last { Begun::Nothing } else { Begun::Plain };
                     return Ok(self.bytes.get(start..to).map(Passed::Frame));
                 }
-                (Opcode::Continuation, Begun::Compressed(_)) => {}
+                (Opcode::Continuation, Begun::Compressed(opcode)) => opcode,
                 (Opcode::Text | Opcode::Binary, Begun::Plain | Begun::Compressed(_)) => {
                     return Err(WebSocketError::Interleaved);
                 }
-            }
+            };
             if self.compressed.len() + length > self.limits.frame {
                 return Err(WebSocketError::Message { limit: self.limits.frame });
             }
+            self.start = to;
             self.unmask(from, to, &head);
             self.compressed.extend_from_slice(self.bytes.get(from..to).unwrap_or_default());
-            if let (true, Begun::Compressed(opcode)) = (head.last, self.begun) {
+            if head.last {
                 self.begun = Begun::Nothing;
                 return Ok(Some(self.inflate(opcode)));
             }
+            self.begun = Begun::Compressed(opcode);
         }
     }
 
@@ -337,6 +351,23 @@ mod tests {
         }
         assert_eq!(passed, ["compressed", "frame", noise.as_str(), noise.as_str()]);
         assert_eq!((reader.role(), reader.unread()), (Role::Server, &[][..]));
+    }
+
+    #[test]
+    fn a_fault_takes_nothing() {
+        let limits = Limits { frame: 4, ..Limits::default() };
+        for (broken, fault) in [
+            (&b"\x81\x02hi\x89\x00"[..], WebSocketError::Interleaved),
+            (b"\x80\x02de\x89\x00", WebSocketError::Message { limit: 4 }),
+            (b"\x83\x00", WebSocketError::Opcode { bits: 3 }),
+        ] {
+            let mut reader = MidstreamReader::new(Role::Client, limits, None);
+            reader.feed(b"\x41\x03abc");
+            assert_eq!(reader.advance(), Ok(None));
+            reader.feed(broken);
+            assert_eq!(reader.advance(), Err(fault));
+            assert_eq!((reader.held(), reader.unread()), (&b"abc"[..], broken));
+        }
     }
 
     #[test]

@@ -103,9 +103,14 @@ impl Reader {
         }
     }
 
-    /// What was read and is not taken; the opening handshake is read from here.
+    /// What was read and is not taken; the opening handshake is read from here. After a fault it begins with the frame that has it.
     pub fn unread(&self) -> &[u8] {
         self.bytes.get(self.start..self.end).unwrap_or_default()
+    }
+
+    /// What came of a message of which more must come, inflated.
+    pub fn held(&self) -> &[u8] {
+        if self.begun.is_some() { &self.message } else { &[] }
     }
 
     /// Steps over `count` bytes that are no frame.
@@ -147,22 +152,31 @@ impl Reader {
             self.message.shrink_to(USUAL);
             self.place = Place::Read(0..0);
         }
-        while let Some((head, payload)) = self.next_frame()? {
-            let arrived = match head.opcode {
-                Opcode::Ping => Some(Arrived::Ping),
-                Opcode::Pong => Some(Arrived::Pong),
-                Opcode::Close => return self.close(payload).map(Some),
-                Opcode::Text | Opcode::Binary => self.begin(&head, payload.clone())?,
-                Opcode::Continuation => self.go_on(&head, payload.clone())?,
-            };
-            if head.opcode.is_control() {
-                self.place = Place::Read(payload);
-            }
-            if arrived.is_some() {
-                return Ok(arrived);
+        loop {
+            let (start, held) = (self.start, self.message.len());
+            let Some((head, payload)) = self.next_frame()? else { return Ok(None) };
+            match self.frame(&head, payload) {
+                Ok(None) => {}
+                Ok(arrived) => return Ok(arrived),
+                Err(error) => {
+                    self.start = start;
+                    self.message.truncate(held);
+                    return Err(error);
+                }
             }
         }
-        Ok(None)
+    }
+
+    fn frame(&mut self, head: &FrameHead, payload: Range<usize>) -> Result<Option<Arrived>, WebSocketError> {
+        let arrived = match head.opcode {
+            Opcode::Ping => Arrived::Ping,
+            Opcode::Pong => Arrived::Pong,
+            Opcode::Close => return self.close(payload).map(Some),
+            Opcode::Text | Opcode::Binary => return self.begin(head, payload),
+            Opcode::Continuation => return self.go_on(head, payload),
+        };
+        self.place = Place::Read(payload);
+        Ok(Some(arrived))
     }
 
     /// The next whole frame, unmasked; too long ones are refused by their head.
@@ -234,9 +248,10 @@ impl Reader {
         if !head.last {
             return Ok(None);
         }
-        self.begun = None;
         self.place = Place::Message;
-        self.whole(begun.opcode).map(Some)
+        let arrived = self.whole(begun.opcode)?;
+        self.begun = None;
+        Ok(Some(arrived))
     }
 
     fn whole(&self, opcode: Opcode) -> Result<Arrived, WebSocketError> {

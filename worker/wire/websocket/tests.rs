@@ -133,6 +133,27 @@ fn an_error_is_reported_again_and_nothing_after_it_is_read() {
     }
 }
 
+/// Who shows what cannot be read must get all of it: the pieces before the frame at fault, and everything from that frame on.
+#[test]
+fn an_error_takes_nothing() {
+    for (pieces, broken) in [
+        (&b"\x01\x03Hel"[..], &b"\x81\x02hi"[..]),
+        (b"\x01\x03Hel", b"\x80\x02\xc3("),
+        (b"\x01\x03Hel", b"\x88\x01\x03"),
+        (b"\x01\x01H\x00\x02el", b"\x83\x00\x81\x02hi"),
+        (b"", b"\x80\x02lo\x81\x02hi"),
+        (b"", b"\x81\x01\xff"),
+    ] {
+        let mut reader = Reader::new(Role::Client, Limits::default());
+        reader.feed(pieces);
+        assert_eq!(reader.advance(), Ok(None));
+        reader.feed(broken);
+        assert!(reader.advance().is_err(), "{broken:02x?}");
+        let held: &[u8] = if pieces.is_empty() { b"" } else { b"Hel" };
+        assert_eq!((reader.held(), reader.unread()), (held, broken));
+    }
+}
+
 #[test]
 fn limits_hold_before_memory_is_taken() {
     let limits = Limits { frame: 1000, inflated: 100_000, ratio: 10 };

@@ -323,7 +323,7 @@ fn nodes_below(top: &Node, board: &Board<'_>) -> Vec<Value> {
         let used: Option<&[&str]> = match child.kind.as_str() {
             "EV" | "MA" | "PA" => None,
             "SC" if child.said("NA").is_some() && !all_shown() => Some(&["IT", "ID", "OR"]),
-            "SL" if !is_shown(top, child, board) => Some(&["IT", "ID", "OR"]),
+            "SL" if !is_shown(top, child, board) => Some(&["IT", "ID"]),
             "TG" | "ES" | "SC" | "MG" | "CO" => Some(&["IT", "ID", "OR", "NA"]),
             "TE" => Some(&["IT", "ID", "OR", "NA", "S1", "S2", "S3", "S4", "S5", "S6", "S7", "S8"]),
             "SL" => Some(&["IT", "ID", "OR", "D1"]),

@@ -331,6 +331,7 @@ fn the_first_topic_wins_and_one_id_in_two_is_changed_in_both() {
         assert!(encode(&forest, topic).windows(6).any(|part| part == b"OD=2/1"), "{topic}");
     }
     assert_eq!(log.seen.len(), 1, "reported once");
+    assert_eq!(log.touched, [slot; 3], "two loads, and one delta for both trees");
     forest.delta(b"A/e/m", b"D||", at(0), &mut log).unwrap();
     let shown = show(&mut forest, &mut log);
     assert_eq!(shown["markets"]["m"]["name"], "second");
@@ -360,6 +361,7 @@ fn an_empty_load_is_a_known_topic_without_content() {
         assert_eq!((single.log.touched.len(), single.log.bases.len()), (1, 0));
         single.delta("T/e", "I|EV;IT=e;NA=late;|").unwrap();
         assert!(single.forest.is_live(single.slot));
+        assert_eq!(single.log.touched.len(), 2, "one delta, also where it makes a match live");
         assert_eq!((single.document()["name"].as_str(), single.log.bases.len()), (Some("late"), 1));
     }
 }

@@ -33,8 +33,10 @@ fn column(id: &str, name: &str) -> Value {
     json!({"type": "SC", "id": id, "parent": "s", "extra": {"NA": name}})
 }
 
+/// Of home's side, or of away's where the id ends in `a`.
 fn line(id: &str, parent: &str, value: &str) -> Value {
-    json!({"type": "SL", "id": id, "parent": parent, "extra": {"D1": value}})
+    let order = if id.ends_with('a') { "1" } else { "0" };
+    json!({"type": "SL", "id": id, "parent": parent, "extra": {"OR": order, "D1": value}})
 }
 
 #[test]
@@ -78,7 +80,8 @@ fn a_line_tells_each_step() {
     single.delta("s2h", "U|OR=9;|").unwrap();
     let document = single.document();
     assert_eq!(document["stats"]["corners"], json!({"away": 2}));
-    assert!(document["extra"]["nodes"].as_array().unwrap().contains(&line("s2h", "s2", "39")));
+    let of_no_side = json!({"type": "SL", "id": "s2h", "parent": "s2", "extra": {"OR": "9", "D1": "39"}});
+    assert!(document["extra"]["nodes"].as_array().unwrap().contains(&of_no_side));
     single.delta("s2", "U|NA=IPenalty;|").unwrap();
     assert_eq!(seen(&single, 5), (vec![(Register::Penalties(Side::Away), 2)], vec![]));
     assert_eq!(single.document(), single.whole());
@@ -134,6 +137,18 @@ fn what_is_not_understood_stays_in_extra() {
     assert_eq!((&document["stats"], &document["extra"]["nodes"]), (&stats, &json!(second)));
     let message = |text: &str| Mapping::overlaid(text).unwrap_err().to_string();
     assert!(message("[scoreboard]\nIWoodwork = 3").contains("scoreboard.IWoodwork"));
+}
+
+#[test]
+fn a_line_that_is_left_says_whose_it_is_and_one_that_says_nothing_is_not_left() {
+    let mut single =
+        Single::loaded("F|EV;IT=T;CL=91;|SL;IT=xa;OR=1;D1=3;|SL;IT=xh;OR=0;|SL;IT=yh;OR=0;D1=;XX=1;|");
+    let shown = single.document();
+    let other = json!({"type": "SL", "id": "yh", "parent": "T", "extra": {"XX": "1"}});
+    assert_eq!(shown["extra"]["nodes"], json!([line("xa", "T", "3"), other]), "no column is above them");
+    single.delta("xa", "U|OR=0;|").unwrap();
+    assert_eq!(single.document()["extra"]["nodes"][0]["extra"], json!({"OR": "0", "D1": "3"}));
+    assert_eq!(single.document(), single.whole());
 }
 
 #[test]

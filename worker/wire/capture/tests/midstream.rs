@@ -112,6 +112,30 @@ fn a_compressed_message_with_an_unknown_window_is_passed_over() {
     assert_eq!(lines[2..4], ["1 S delta ?!1 [!1] short", "1 S delta ?!1 [!1] shorter"]);
 }
 
+/// Pieces of a message that never becomes whole, compressed or not: shown where the capture ends, and where a fault ends them.
+#[test]
+fn pieces_of_a_message_that_is_never_whole_are_shown() {
+    let frames = framed(Role::Server, &[LOAD, DELTA, DELTA]);
+    let undecoded = |lines: Vec<String>| -> Vec<String> {
+        lines.iter().filter_map(|line| line.strip_prefix("1 S undecoded ").map(str::to_owned)).collect()
+    };
+    let interleaved = "a WebSocket message begins before the one before has ended";
+    let at_fault = [format!("5 {interleaved}"), format!("4 {interleaved}")];
+    for piece in [&b"\x41\x05bytes"[..], b"\x01\x05bytes"] {
+        let from_middle = |behind: &[u8]| {
+            let server = [&frames[..], piece, behind].concat();
+            undecoded(lines_of(&middle(&[(SERVER, &server[..])])))
+        };
+        assert_eq!(from_middle(b""), ["5 the capture ends in the midst of it"], "{piece:02x?}");
+        assert_eq!(from_middle(b"\x81\x02hi"), at_fault, "{piece:02x?}");
+    }
+    let client = b"GET /diffusion?v=4 HTTP/1.1\r\nUpgrade: websocket\r\n\r\n";
+    let mut server = b"HTTP/1.1 101 Switching Protocols\r\nupgrade: WebSocket\r\n\r\n".to_vec();
+    server.extend(framed(Role::Server, &[b"4\x02100\x02id", LOAD, DELTA]));
+    server.extend_from_slice(b"\x01\x05bytes\x81\x02hi");
+    assert_eq!(undecoded(lines_of(&segments(client, &server, 1_000))), at_fault);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 

@@ -1,0 +1,85 @@
+//! What `status` and `health` say of the pool.
+
+use super::*;
+
+#[test]
+fn a_connection_that_brings_nothing_or_does_not_answer_makes_its_feed_degraded() {
+    let mut bed = Bed::new(config(8));
+    bed.load_list(&["a"]);
+    bed.live("a");
+    bed.pass(ms(1_000), &[]);
+    assert!(bed.pool.health().healthy);
+    let (slot, (generation, commands_seen)) = bed.seen.clone().into_iter().next().unwrap();
+    for (unanswered, quiet_s, why) in [
+        (0, 61, "nothing came for longer than stale_after on the connection of worker 1"),
+        (2, 0, "2 subscriptions are not answered on the connection of worker 1"),
+        (2, 61, "nothing came for longer than stale_after on the connection of worker 1"),
+    ] {
+        let report = LoadReport { commands_seen, unanswered, quiet_s, ..LoadReport::default() };
+        bed.give(Input::Worker { slot, generation, message: FromWorker::Load(report) });
+        let (health, status) = (bed.pool.health(), bed.pool.status(0));
+        assert_eq!(health.reasons, [format!("feed inplay: {why}")]);
+        assert_eq!((status.state, &*status.feeds[0].why), (DaemonState::Degraded, why));
+        assert_eq!(status.feeds[0].never_answered, u64::from(unanswered));
+    }
+    bed.pass(ms(1_000), &[]);
+    assert!(bed.pool.health().healthy, "{:?}", bed.pool.health());
+}
+
+#[test]
+fn what_a_list_has_above_the_limit_is_said() {
+    let mut config = config(1);
+    // None of them is followed: a worker's room is not what this is about.
+    config.feeds[0].selection.only.sports = vec!["soccer".into()];
+    let mut bed = Bed::new(config);
+    let ids: Vec<String> = (0..catalog::list::LISTED_MAX + 3).map(|n| format!("m{n}")).collect();
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    for _ in 0..2 {
+        bed.load_list(&ids);
+        let reason = "feed inplay: 3 matches are left out: its list has more than 100000";
+        assert_eq!(bed.pool.health().reasons, [reason]);
+        assert_eq!(bed.pool.status(0).feeds[0].left_out, 3);
+    }
+    assert_eq!(bed.logged("list.over_limit"), 1);
+    bed.load_list(&ids[..9]);
+    assert!(bed.pool.health().healthy, "{:?}", bed.pool.health());
+}
+
+#[test]
+fn answers_have_the_contracts_keys() {
+    let mut bed = Bed::new(config(8));
+    bed.load_list(&["a"]);
+    let keys = |value: serde_json::Value| {
+        let mut keys: Vec<String> = value.as_object().unwrap().keys().cloned().collect();
+        keys.sort();
+        keys
+    };
+    let has = |all: Vec<String>, wanted: &str| {
+        for name in wanted.split(' ') {
+            assert!(all.iter().any(|key| key == name), "{name} is missing in {all:?}");
+        }
+    };
+    let status = serde_json::to_value(bed.pool.status(0)).unwrap();
+    has(
+        keys(status["feeds"][0].clone()),
+        "name kind state asked acknowledged live never_answered left_out cap learned_cap audits audits_missed",
+    );
+    has(keys(status["workers"].clone()), "ready starting parked restarts max");
+    has(keys(status["matches"].clone()), "listed waiting subscribing live stale quarantined ending ended");
+    has(keys(status["recorder"].clone()), "state documents events queue dropped");
+    assert_eq!(status["state"], "ready");
+    has(
+        keys(status),
+        "version build pid uptime_s state epoch workers matches feeds recorder gateway sandbox deaths",
+    );
+    let worker = serde_json::to_value(&bed.pool.workers()[0]).unwrap();
+    assert_eq!(worker["connection"], "up");
+    has(
+        keys(worker),
+        "worker pid state feed connection matches subscriptions reserved cap busy diffs_per_s bytes_per_s \
+         receive_queue_bytes receive_queue_peak_bytes server_queue lag_us rss_bytes restarts generation uptime_s last_exit",
+    );
+    let a_match = serde_json::to_value(bed.view("a")).unwrap();
+    assert_eq!(a_match["state"], "subscribing");
+    has(keys(a_match), "match feed worker epoch state version updated_at age_ms name");
+}
