@@ -95,6 +95,24 @@ impl Scope {
         EventId((hash >> 76 << 76) | (u128::from(n) << 40) | (u128::from(place) << 28))
     }
 
+    /// An incident that its source names, the `k`-th time that it stands.
+    pub fn named_incident(&self, kind: EventType, source_id: &str, k: u32) -> EventId {
+        self.begin(kind, 7).text(source_id).number(k.into()).id()
+    }
+
+    /// An incident without a name: the `rank`-th of those that state the same. `clock`: seconds as the feed states them.
+    pub fn stated_incident(
+        &self,
+        kind: EventType,
+        (side, period, clock): (Option<Side>, Option<u8>, Option<u32>),
+        rank: u32,
+        k: u32,
+    ) -> EventId {
+        let parts = self.begin(kind, 8).text(side.map_or("", Side::as_str));
+        let parts = parts.number(period.map_or(-1, i64::from)).number(clock.map_or(-1, i64::from));
+        parts.number(rank.into()).number(k.into()).id()
+    }
+
     /// The taking back of `id`; each id is taken back at most once, a repetition has another.
     pub fn retract(&self, id: EventId) -> EventId {
         self.begin(EventType::Retract, 5).bytes(&id.0.to_le_bytes()).id()

@@ -10,6 +10,7 @@ mod advance;
 pub mod event;
 mod handover;
 pub mod identity;
+pub mod incidents;
 mod instance;
 mod saved;
 mod steps;
