@@ -37,6 +37,8 @@ event_types! {
     MatchStarted = "match_started",
     PeriodStart = "period_start",
     PeriodEnd = "period_end",
+    AddedTime = "added_time",
+    Timeout = "timeout",
     MatchEnded = "match_ended",
     Goal = "goal",
     ScoreChange = "score_change",
@@ -46,8 +48,13 @@ event_types! {
     /// One card; its colour is in the payload.
     Card = "card",
     Corner = "corner",
+    Shot = "shot",
+    Foul = "foul",
+    ThrowIn = "throw_in",
     Penalty = "penalty",
+    PenaltyShootout = "penalty_shootout",
     Substitution = "substitution",
+    Var = "var",
     Wicket = "wicket",
     Suspended = "suspended",
     Resumed = "resumed",
@@ -141,6 +148,8 @@ pub enum Payload {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewEvent {
     pub id: EventId,
+    /// 0, and one higher each time that the same happening is told otherwise.
+    pub revision: u32,
     pub retracts: Option<EventId>,
     pub kind: EventType,
     /// Its lane, before the configuration moves types.
@@ -151,11 +160,15 @@ pub struct NewEvent {
     pub period: Option<&'static str>,
     /// When the worker read it, microseconds since 1970 UTC.
     pub at: i64,
+    /// The source's own time of it, microseconds since 1970 UTC.
+    pub feed_at: Option<i64>,
     pub epoch: Epoch,
     pub version: u64,
     pub order: i64,
     /// The score after it.
     pub score: Option<(i64, i64)>,
+    /// Whether something that comes after it in the match was told before it.
+    pub late: bool,
     /// Whether it was found after a gap.
     pub recovered: bool,
     pub payload: Payload,

@@ -457,6 +457,7 @@ impl Ledger {
         let Report { epoch, clock, at, version, .. } = seen.report;
         seen.events.push(NewEvent {
             id,
+            revision: 0,
             retracts: None,
             kind,
             lane,
@@ -464,10 +465,12 @@ impl Ledger {
             clock: clock.filter(|_| !recovered).map(|clock| clock.seconds),
             period: self.period(),
             at,
+            feed_at: None,
             epoch,
             version,
             order: self.order,
             score: self.score(),
+            late: false,
             recovered,
             payload,
         });
