@@ -31,6 +31,7 @@ impl Ledger {
                 self.base(load, now, out);
             }
             Input::Obs { report, registers, changes } => self.observe(report, registers, changes, now, out),
+            Input::Incidents { report, ref statement } => self.take_incidents(report, statement, now, out),
             Input::Lost { epoch, count, since } => {
                 out.lost += count;
                 if self.epoch() == Some(epoch) {
@@ -60,7 +61,8 @@ impl Ledger {
     pub fn deadline(&self) -> Option<Instant> {
         let settled = self.waiting.as_ref().map(|waiting| waiting.since + self.settle);
         let concludes = self.concluding.as_ref().map(|concluding| concluding.until);
-        settled.into_iter().chain(concludes).chain(self.decides_at()).min()
+        let held = self.incidents.as_ref().and_then(|incidents| incidents.deadline());
+        settled.into_iter().chain(concludes).chain(held).chain(self.decides_at()).min()
     }
 
     fn base(&mut self, load: Candidate, now: Instant, out: &mut Outcome) {
@@ -328,6 +330,7 @@ impl Ledger {
             self.die(at, "worker_died", now, out);
         }
         self.settle(at, now, out);
+        self.release_incidents(at, now, out);
         if self.concluding.as_ref().is_some_and(|concluding| concluding.until <= now) {
             self.conclude_now(now, out);
         }

@@ -2,6 +2,7 @@
 
 use super::identity::EventId;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::num::NonZero;
 pub use touchline_common::config::Lane;
 use touchline_common::model::{Epoch, Side};
@@ -138,6 +139,8 @@ pub enum Payload {
         /// After.
         to: i64,
     },
+    /// What a source says of a happening beside its place and side, such as the player.
+    Incident(BTreeMap<String, String>),
     /// Why a match is not followed.
     Gap {
         reason: &'static str,

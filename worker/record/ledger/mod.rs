@@ -25,6 +25,7 @@ pub use steps::Step;
 pub use touchline_common::config::Lane;
 
 use handover::{Candidate, Wanted};
+use incidents::{Incidents, Statement};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 use touchline_common::ipc::messages::data::EndReason;
@@ -94,6 +95,11 @@ pub enum Input<'a> {
         report: Report,
         registers: &'a [RegisterChange],
         changes: &'a [Change<'a>],
+    },
+    /// What a source states of single happenings.
+    Incidents {
+        report: Report,
+        statement: Statement<'a>,
     },
     /// Observations were dropped by their worker. A `Base` or `End` follows.
     Lost {
@@ -249,6 +255,8 @@ pub struct Ledger {
     /// The coordinator has no such match any more; its worker is to report the end.
     concluding: Option<Concluding>,
     steps: Steps,
+    /// Of sources that state happenings; from the first statement on. Not saved: ids make a repetition harmless.
+    incidents: Option<Box<Incidents>>,
     order: i64,
     gap: Gap,
     ended: bool,
@@ -292,6 +300,7 @@ impl Ledger {
             waiting: None,
             concluding: None,
             steps: Steps::default(),
+            incidents: None,
             order: 0,
             gap: Gap::default(),
             ended: false,

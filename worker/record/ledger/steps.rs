@@ -476,14 +476,17 @@ impl Ledger {
         });
     }
 
-    fn score(&self) -> Option<(i64, i64)> {
+    pub(super) fn score(&self) -> Option<(i64, i64)> {
         let of = |side| self.known.registers.get(&Register::Score(side)).copied();
         Some((of(Side::Home)?, of(Side::Away)?))
     }
 
     /// The phase in words; in sports of sets or frames those stand for it.
     fn period(&self) -> Option<&'static str> {
-        let phase = *self.known.registers.get(&Register::Phase)?;
+        self.phase_name(*self.known.registers.get(&Register::Phase)?)
+    }
+
+    pub(super) fn phase_name(&self, phase: i64) -> Option<&'static str> {
         let halves = matches!(self.sport(), Some("soccer" | "futsal" | "handball"));
         let has_sets = self.facts.scoring.has_sets();
         Some(match phase {

@@ -4,11 +4,14 @@
 //! happening is told once per time that it stands, its `order` never changes once told, and `told` sorts by (order, seq).
 //! `identify` finds the slot of what comes, `place` gives it its order, `score` derives what depends on the order.
 
+mod events;
 mod identify;
 mod place;
 mod score;
 #[cfg(test)]
 mod tests;
+
+pub use events::Statement;
 
 use super::event::EventType;
 use super::identity::{EventId, Scope};

@@ -1,0 +1,131 @@
+//! From what is told of an incident to an event of the match's ledger; called by `Ledger::advance`.
+
+use super::{Incident, Incidents, Listing, Ordering, Telling, What};
+use crate::record::ledger::event::{EventType, Lane, NewEvent, Payload};
+use crate::record::ledger::{Ledger, Outcome, Report};
+use std::time::Instant;
+use touchline_common::model::Phase;
+
+/// What a source states at one time.
+#[derive(Clone, Copy, Debug)]
+pub struct Statement<'a> {
+    pub listing: Listing,
+    /// Of the source; the first statement of a match decides.
+    pub ordering: Ordering,
+    /// In a list the oldest first.
+    pub incidents: &'a [Incident],
+    /// Source ids that are no more.
+    pub deleted: &'a [String],
+}
+
+impl Statement<'_> {
+    /// Whether ids of the source's own make it the same from whichever worker it comes.
+    fn needs_no_owner(&self) -> bool {
+        self.listing == Listing::Single && self.incidents.iter().all(|one| one.source_id.is_some())
+    }
+}
+
+impl Ledger {
+    pub(in crate::record::ledger) fn take_incidents(
+        &mut self,
+        report: Report,
+        statement: &Statement<'_>,
+        now: Instant,
+        out: &mut Outcome,
+    ) {
+        if self.epoch() != Some(report.epoch) && !statement.needs_no_owner() {
+            out.refused = true;
+            return;
+        }
+        let scope = &self.scope;
+        let new = || Box::new(Incidents::new(scope.clone(), statement.ordering));
+        let incidents = self.incidents.get_or_insert_with(new);
+        let mut told = Vec::new();
+        incidents.take(statement.incidents.to_vec(), statement.listing, now, &mut self.order, &mut told);
+        incidents.delete(statement.deleted, &mut told);
+        self.report_incidents(report, told, out);
+    }
+
+    /// What was held is told when its time is over.
+    pub(in crate::record::ledger) fn release_incidents(&mut self, at: i64, now: Instant, out: &mut Outcome) {
+        let Some(incidents) = &mut self.incidents else { return };
+        let mut told = Vec::new();
+        incidents.tick(now, &mut self.order, &mut told);
+        let epoch = self.epoch().unwrap_or_default();
+        self.report_incidents(Report::unstated(epoch, at), told, out);
+    }
+
+    fn report_incidents(&mut self, report: Report, told: Vec<Telling>, out: &mut Outcome) {
+        let events = told.into_iter().map(|telling| self.event_of(report, telling));
+        out.events.extend(events);
+    }
+
+    fn event_of(&self, report: Report, telling: Telling) -> NewEvent {
+        let Telling { what, id, incident, order, late, score } = telling;
+        let lane = lane(&incident);
+        let Incident { kind, side, period, clock, details, .. } = incident;
+        let (id, retracts, revision, kind, lane, payload) = match what {
+            What::Happened => (id, None, 0, kind, lane, Payload::Incident(details)),
+            What::Revised { revision } => (id, None, revision, kind, lane, Payload::Incident(details)),
+            What::Retracted { by } => {
+                (by, Some(id), 0, EventType::Retract, Lane::Priority, Payload::Retracted { kind, n: 0 })
+            }
+        };
+        NewEvent {
+            id,
+            revision,
+            retracts,
+            kind,
+            lane,
+            side,
+            clock: clock.map(|clock| clock.0),
+            period: period.and_then(|period| self.phase_name(Phase::playing(period).0)),
+            at: report.at,
+            feed_at: None,
+            epoch: report.epoch,
+            version: report.version,
+            order,
+            score: score.or_else(|| self.score()),
+            late,
+            recovered: false,
+            payload,
+        }
+    }
+}
+
+fn lane(incident: &Incident) -> Lane {
+    let is_red = incident.details.get("color").is_some_and(|color| color == "red");
+    match incident.kind {
+        EventType::Goal
+        | EventType::Penalty
+        | EventType::PenaltyShootout
+        | EventType::Var
+        | EventType::MatchStarted
+        | EventType::PeriodStart
+        | EventType::PeriodEnd
+        | EventType::MatchEnded
+        | EventType::Suspended
+        | EventType::Resumed
+        | EventType::Retract => Lane::Priority,
+        EventType::Card if is_red => Lane::Priority,
+        EventType::Card
+        | EventType::MatchListed
+        | EventType::AddedTime
+        | EventType::Timeout
+        | EventType::ScoreChange
+        | EventType::Point
+        | EventType::Game
+        | EventType::Set
+        | EventType::Corner
+        | EventType::Shot
+        | EventType::Foul
+        | EventType::ThrowIn
+        | EventType::Substitution
+        | EventType::Wicket
+        | EventType::StatChange
+        | EventType::Comment
+        | EventType::Mismatch
+        | EventType::GapStart
+        | EventType::GapEnd => Lane::Normal,
+    }
+}
