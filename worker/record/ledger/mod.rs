@@ -255,7 +255,8 @@ pub struct Ledger {
     /// The coordinator has no such match any more; its worker is to report the end.
     concluding: Option<Concluding>,
     steps: Steps,
-    /// Of sources that state happenings; from the first statement on. Not saved: ids make a repetition harmless.
+    /// Of sources that state happenings; from the first statement on. Not saved: after a restart the
+    /// store knows by the ids what stands in it already.
     incidents: Option<Box<Incidents>>,
     order: i64,
     gap: Gap,

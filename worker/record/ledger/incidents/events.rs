@@ -41,8 +41,10 @@ impl Ledger {
         let new = || Box::new(Incidents::new(scope.clone(), statement.ordering));
         let incidents = self.incidents.get_or_insert_with(new);
         let mut told = Vec::new();
+        let refused = incidents.refused();
         incidents.take(statement.incidents.to_vec(), statement.listing, now, &mut self.order, &mut told);
         incidents.delete(statement.deleted, &mut told);
+        out.lost += incidents.refused() - refused;
         self.report_incidents(report, told, out);
     }
 

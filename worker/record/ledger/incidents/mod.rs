@@ -218,12 +218,6 @@ impl Incidents {
         self.refused
     }
 
-    /// What stands, in the match's order.
-    pub fn standing(&self) -> impl Iterator<Item = (EventId, &Incident, Option<(i64, i64)>)> {
-        let slots = self.told.values().filter_map(|slot| self.slots.get(*slot));
-        slots.map(|slot| (slot.id, &slot.incident, slot.score))
-    }
-
     fn tell(&self, slot: usize, what: What, out: &mut Vec<Telling>) {
         let Some(slot) = self.slots.get(slot) else { return };
         out.push(Telling {
