@@ -15,8 +15,7 @@ pub use events::Statement;
 
 use super::event::EventType;
 use super::identity::{EventId, Scope};
-use hashbrown::HashMap;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 use touchline_common::model::Side;
 
