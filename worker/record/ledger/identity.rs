@@ -11,10 +11,20 @@ use touchline_common::model::Side;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventId(u128);
 
+/// A text of any length as one of [`ID_LEN`] characters.
+pub fn shortened(text: &str) -> String {
+    EventId(siphash128([0, 0], text.as_bytes())).to_string()
+}
+
 pub const ID_LEN: usize = 20;
 const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 
 impl EventId {
+    /// As a number, by which what is otherwise equal is put in an order that is the same for ever.
+    pub fn number(self) -> u128 {
+        self.0
+    }
+
     /// The id as text, in bytes that are all ASCII.
     pub fn to_ascii(self) -> [u8; ID_LEN] {
         let mut out = [0; ID_LEN];

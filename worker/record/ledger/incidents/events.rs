@@ -21,7 +21,10 @@ pub struct Statement<'a> {
 impl Statement<'_> {
     /// Whether ids of the source's own make it the same from whichever worker it comes.
     fn needs_no_owner(&self) -> bool {
-        self.listing == Listing::Single && self.incidents.iter().all(|one| one.source_id.is_some())
+        self.listing == Listing::Single
+            && self.deleted.is_empty()
+            && !self.incidents.is_empty()
+            && self.incidents.iter().all(|one| one.source_id.is_some())
     }
 }
 

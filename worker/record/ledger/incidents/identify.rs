@@ -5,9 +5,11 @@
 //! standing one is its copy. Called by `Incidents::take`.
 
 use super::{
-    Incident, Incidents, Key, Listing, MAX_EQUALS, MAX_INCIDENTS, Name, Slot, State, Telling, What,
+    Incident, Incidents, Key, Listing, MAX_DETAILS, MAX_EQUALS, MAX_INCIDENTS, Name, Slot, State, Telling, What,
 };
 use crate::record::ledger::event::EventType;
+use crate::record::ledger::identity::EventId;
+use std::cmp::Reverse;
 use std::time::Instant;
 use touchline_common::model::Side;
 
@@ -72,8 +74,11 @@ impl Incidents {
         likeness: Likeness,
         standing: Standing,
     ) {
-        for (incident, slot) in incidents.iter().zip(found) {
-            if slot.is_none() && incident.source_id.is_none() {
+        // Those that say the most first: what says little matches what is left.
+        let mut all: Vec<_> = incidents.iter().zip(found).filter(|(_, slot)| slot.is_none()).collect();
+        all.sort_by_key(|(incident, _)| Reverse(incident.details.len()));
+        for (incident, slot) in all {
+            if incident.source_id.is_none() {
                 *slot = self.alike(incident, likeness, standing);
                 self.stamp(*slot);
             }
@@ -139,11 +144,7 @@ impl Incidents {
         }
         let index = self.slots.len();
         let named_by = self.name_of(&incident);
-        let (side, period, clock, rank) = named_by;
-        let id = match &incident.source_id {
-            Some(source_id) => self.scope.named_incident(incident.kind, source_id, 0),
-            None => self.scope.stated_incident(incident.kind, (side, period, clock), rank, 0),
-        };
+        let id = self.id_of(&incident, named_by, 0);
         match &incident.source_id {
             Some(source_id) => self.by_source.entry(source_id.clone()).or_default().push(index),
             None => self.by_clock.entry(bucket(&incident)).or_default().push(index),
@@ -164,13 +165,20 @@ impl Incidents {
         self.hold(index, now);
     }
 
+    /// Its id, the `k`-th time that it stands.
+    pub(super) fn id_of(&self, incident: &Incident, (side, period, clock, rank): Name, k: u32) -> EventId {
+        match &incident.source_id {
+            Some(source_id) => self.scope.named_incident(incident.kind, source_id, k),
+            None => self.scope.stated_incident(incident.kind, (side, period, clock), rank, k),
+        }
+    }
+
     fn name_of(&self, incident: &Incident) -> Name {
         let (side, period, clock) = (incident.side, incident.period, incident.clock.map(|clock| clock.0));
         let equals = self.by_clock.get(&bucket(incident)).into_iter().flatten();
-        let equals = equals.filter(|slot| {
-            self.slots.get(**slot).is_some_and(|slot| (slot.named_by.0, slot.named_by.1) == (side, period))
-        });
-        (side, period, clock, u32::try_from(equals.count()).unwrap_or(u32::MAX))
+        let names = equals.filter_map(|slot| self.slots.get(*slot).map(|slot| slot.named_by));
+        let ranks = names.filter(|name| (name.0, name.1) == (side, period)).map(|name| name.3);
+        (side, period, clock, ranks.max().map_or(0, |rank| rank.saturating_add(1)))
     }
 
     /// Those that this turn's list states to be no more.
@@ -217,5 +225,9 @@ fn merge(known: &mut Incident, new: Incident) {
     known.side = new.side.or(known.side);
     known.period = new.period.or(known.period);
     known.clock = new.clock.or(known.clock);
-    known.details.extend(new.details);
+    for (key, value) in new.details {
+        if known.details.len() < MAX_DETAILS || known.details.contains_key(&key) {
+            known.details.insert(key, value);
+        }
+    }
 }

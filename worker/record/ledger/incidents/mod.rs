@@ -1,7 +1,7 @@
 //! The incidents of one match: which of them a list repeats, changes, adds or lacks, and where each stands in the match. Pure.
 //!
 //! One slot for each happening, for as long as the match is kept; it is held, told or taken back. Invariants: each
-//! happening is told once per time that it stands, its `order` never changes once told, and `told` sorts by (order, seq).
+//! happening is told once per time that it stands, and its `order` never changes once told; along the match orders rise.
 //! `identify` finds the slot of what comes, `place` gives it its order, `score` derives what depends on the order.
 
 mod events;
@@ -14,7 +14,7 @@ mod tests;
 pub use events::Statement;
 
 use super::event::EventType;
-use super::identity::{EventId, Scope};
+use super::identity::{EventId, Scope, shortened};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 use touchline_common::model::Side;
@@ -27,6 +27,11 @@ pub const MAX_EQUALS: usize = 256;
 pub const MAX_DETAILS: usize = 16;
 /// The most bytes of a text; what is cut ends with `…`.
 pub const MAX_TEXT: usize = 256;
+/// The most bytes of a source's own id; of a longer one a hash is kept.
+pub const MAX_SOURCE_ID: usize = 128;
+/// The last period, and the last second of play, that are believed; what is beyond counts as not stated.
+pub const MAX_PERIOD: u8 = 30;
+pub const MAX_CLOCK: StatedClock = StatedClock(1_000 * 60);
 const CUT: char = '…';
 
 /// Seconds of play as the feed states them.
@@ -103,9 +108,10 @@ enum State {
     Gone,
 }
 
-/// Where an incident stands in the match: period, clock, arrival.
+/// Where an incident stands in the match: period, clock, and what is the same whatever comes first, its id; where the
+/// source has an order of its own, its arrival alone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-struct Key(u8, u32, u64);
+struct Key(u8, u32, u128);
 
 /// What names it where its source does not: side, period, seconds and rank among equals, as they first came.
 type Name = (Option<Side>, Option<u8>, Option<u32>, u32);
@@ -143,8 +149,6 @@ pub struct Incidents {
     /// The first and last place that this turn's list names of what stood before it.
     window: Option<(Key, Key)>,
     arrived: u64,
-    /// The period and clock of the latest, for those that state none.
-    latest: (u8, u32),
     refused: u64,
 }
 
@@ -163,7 +167,6 @@ impl Incidents {
             turn: 0,
             window: None,
             arrived: 0,
-            latest: (0, 0),
             refused: 0,
         }
     }
@@ -196,6 +199,7 @@ impl Incidents {
     /// The source says that these are no more; of an id that never came that says nothing.
     pub fn delete(&mut self, source_ids: &[String], out: &mut Vec<Telling>) {
         for id in source_ids {
+            let id = cut_id(id.clone());
             for slot in self.by_source.get(id.as_str()).cloned().unwrap_or_default() {
                 self.take_back(slot, out);
             }
@@ -242,8 +246,12 @@ impl Incidents {
                 slot.state = State::Gone;
                 slot.k = slot.k.saturating_add(1);
                 self.told.remove(&key);
+                let was_goal = self.goals.remove(&key).is_some();
+                if was_goal {
+                    self.set_score(index, self.score_before(key));
+                }
                 self.tell(index, What::Retracted { by }, out);
-                if self.goals.remove(&key).is_some() {
+                if was_goal {
                     self.score_from(key, out);
                 }
             }
@@ -255,9 +263,16 @@ impl Incidents {
 fn cut(incident: Incident) -> Incident {
     let details = incident.details.into_iter().take(MAX_DETAILS);
     Incident {
+        source_id: incident.source_id.map(cut_id),
+        period: incident.period.filter(|period| (1..=MAX_PERIOD).contains(period)),
+        clock: incident.clock.filter(|clock| *clock <= MAX_CLOCK),
         details: details.map(|(key, value)| (cut_text(key), cut_text(value))).collect(),
         ..incident
     }
+}
+
+fn cut_id(id: String) -> String {
+    if id.len() > MAX_SOURCE_ID { shortened(&id) } else { id }
 }
 
 fn cut_text(mut text: String) -> String {

@@ -6,14 +6,18 @@ use super::{Incidents, Key, Telling, What};
 use std::ops::Bound;
 use touchline_common::model::Side;
 
-type Score = (i64, i64);
+pub(super) type Score = (i64, i64);
 
 impl Incidents {
     /// Derives the score of the goal at `key` from the one before it.
     pub(super) fn rescore(&mut self, key: Key, index: usize) {
-        let before = self.score_before(key);
+        let side = self.slots.get(index).and_then(|slot| slot.incident.side);
+        self.set_score(index, after(self.score_before(key), side));
+    }
+
+    pub(super) fn set_score(&mut self, index: usize, score: Score) {
         if let Some(slot) = self.slots.get_mut(index) {
-            slot.score = Some(after(before, slot.incident.side));
+            slot.score = Some(score);
         }
     }
 
@@ -36,7 +40,7 @@ impl Incidents {
         }
     }
 
-    fn score_before(&self, key: Key) -> Score {
+    pub(super) fn score_before(&self, key: Key) -> Score {
         let before = self.goals.range(..key).next_back();
         before.and_then(|(_, index)| self.slots.get(*index)).and_then(|slot| slot.score).unwrap_or_default()
     }

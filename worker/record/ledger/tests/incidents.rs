@@ -44,4 +44,5 @@ fn an_id_of_the_source_needs_no_owner_and_a_list_does() {
     assert_eq!(state(&mut ledger, 9, &[foul(None)], &[]).events.len(), 1);
     assert!(state(&mut ledger, 9, &[Incident { source_id: None, ..foul(None) }], &[]).refused);
     assert_eq!(state(&mut ledger, 1, &[foul(None)], &[]).events.len(), 0, "a copy from another worker");
+    assert!(state(&mut ledger, 9, &[], &["7".to_owned()]).refused, "a deletion needs an owner");
 }
