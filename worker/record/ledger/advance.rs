@@ -23,6 +23,13 @@ const CONCLUDES: Duration = Duration::from_secs(5);
 impl Ledger {
     /// Takes one input; `now` is a monotonic time, by which alone anything expires. What follows is added to `out`.
     pub fn advance(&mut self, input: &Input<'_>, now: Instant, out: &mut Outcome) {
+        let first = out.events.len();
+        self.take(input, now, out);
+        let at = if let Input::Tick { at } = *input { at } else { self.known_at };
+        self.enrich(first, at, out);
+    }
+
+    fn take(&mut self, input: &Input<'_>, now: Instant, out: &mut Outcome) {
         match *input {
             Input::Base { report, source, facts, teams, registers, values } => {
                 let (values, facts, teams) = (Values::new(registers, values), facts.clone(), teams.cloned());

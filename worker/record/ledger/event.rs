@@ -141,10 +141,47 @@ pub enum Payload {
     },
     /// What a source says of a happening beside its place and side, such as the player.
     Incident(BTreeMap<String, String>),
+    /// A register's event, and what an incident says beside it.
+    Detailed {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        color: Option<Color>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        n: Option<i64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        period: Option<i64>,
+        #[serde(flatten)]
+        details: BTreeMap<String, String>,
+    },
     /// Why a match is not followed.
     Gap {
         reason: &'static str,
     },
+}
+
+/// What registers state of their events; no detail takes its place.
+const STEP_MEMBERS: [&str; 3] = ["n", "color", "period"];
+
+impl Payload {
+    /// A register's event with more details.
+    pub(super) fn detailed(step: Payload, mut details: BTreeMap<String, String>) -> Payload {
+        details.retain(|key, _| !STEP_MEMBERS.contains(&key.as_str()));
+        let (color, n, period) = match step {
+            Payload::Count { n } => (None, Some(n), None),
+            Payload::Card { color, n } => (Some(color), Some(n), None),
+            Payload::Period { period } => (None, None, Some(period)),
+            Payload::None {} => (None, None, None),
+            Payload::Change { .. }
+            | Payload::Place { .. }
+            | Payload::Comment { .. }
+            | Payload::Stat { .. }
+            | Payload::Retracted { .. }
+            | Payload::Jump { .. }
+            | Payload::Incident(_)
+            | Payload::Detailed { .. }
+            | Payload::Gap { .. } => return step,
+        };
+        if details.is_empty() { step } else { Payload::Detailed { color, n, period, details } }
+    }
 }
 
 /// One event, complete but for `seq`.
@@ -201,6 +238,13 @@ mod tests {
             ),
             (Payload::Retracted { kind: EventType::MatchEnded, n: 0 }, r#"{"type":"match_ended","n":0}"#),
             (Payload::Gap { reason: "moved" }, r#"{"reason":"moved"}"#),
+            (
+                Payload::detailed(
+                    Payload::Card { color: Color::Red, n: 2 },
+                    ["color", "player"].map(|key| (key.to_owned(), "Bold".to_owned())).into(),
+                ),
+                r#"{"color":"red","n":2,"player":"Bold"}"#,
+            ),
         ] {
             assert_eq!(serde_json::to_string(&payload).unwrap(), text);
         }

@@ -1,5 +1,6 @@
 //! From what is told of an incident to an event of the match's ledger; called by `Ledger::advance`.
 
+use super::registers::Revision;
 use super::{Incident, Incidents, Listing, Ordering, Telling, What};
 use crate::record::ledger::event::{EventType, Lane, NewEvent, Payload};
 use crate::record::ledger::{Ledger, Outcome, Report};
@@ -36,13 +37,17 @@ impl Ledger {
         now: Instant,
         out: &mut Outcome,
     ) {
-        if self.epoch() != Some(report.epoch) && !statement.needs_no_owner() {
+        // Before the first load it is not known what registers tell.
+        let is_owner = self.epoch() == Some(report.epoch);
+        if self.owner.is_none() || !is_owner && !statement.needs_no_owner() {
             out.refused = true;
             return;
         }
-        let scope = &self.scope;
-        let new = || Box::new(Incidents::new(scope.clone(), statement.ordering));
+        let made = self.made_by_registers();
+        let (scope, base) = (&self.scope, &self.known.registers);
+        let new = || Box::new(Incidents::new(scope.clone(), statement.ordering, base.clone()));
         let incidents = self.incidents.get_or_insert_with(new);
+        incidents.set_made(made);
         let mut told = Vec::new();
         let refused = incidents.refused();
         incidents.take(statement.incidents.to_vec(), statement.listing, now, &mut self.order, &mut told);
@@ -60,6 +65,36 @@ impl Ledger {
         self.report_incidents(Report::unstated(epoch, at), told, out);
     }
 
+    /// The registers' events of this input, from `first` on, are told with what incidents know of them.
+    pub(in crate::record::ledger) fn enrich(&mut self, first: usize, at: i64, out: &mut Outcome) {
+        if self.incidents.is_none() {
+            return;
+        }
+        let made = self.made_by_registers();
+        let Some(incidents) = &mut self.incidents else { return };
+        incidents.set_made(made);
+        let mut told = Vec::new();
+        let revisions = incidents.enrich(out.events.get(first..).unwrap_or_default(), &mut told);
+        out.changed |= incidents.take_touched();
+        let epoch = self.epoch().unwrap_or_default();
+        self.report_incidents(Report::unstated(epoch, at), told, out);
+        let revised = revisions.into_iter().map(|revision| self.revised(revision));
+        out.events.extend(revised);
+    }
+
+    fn revised(&self, Revision { event, revision, shown }: Revision) -> NewEvent {
+        let Some(incident) = shown else { return NewEvent { revision, ..event } };
+        let period = incident.period.and_then(|period| self.phase_name(Phase::playing(period).0));
+        NewEvent {
+            revision,
+            clock: incident.clock.map(|clock| clock.0).or(event.clock),
+            period: period.or(event.period),
+            feed_at: incident.feed_at,
+            payload: Payload::detailed(event.payload, incident.details),
+            ..event
+        }
+    }
+
     fn report_incidents(&mut self, report: Report, told: Vec<Telling>, out: &mut Outcome) {
         let events = told.into_iter().map(|telling| self.event_of(report, telling));
         out.events.extend(events);
@@ -68,7 +103,7 @@ impl Ledger {
     fn event_of(&self, report: Report, telling: Telling) -> NewEvent {
         let Telling { what, id, incident, order, late, score } = telling;
         let lane = lane(&incident);
-        let Incident { kind, side, period, clock, details, .. } = incident;
+        let Incident { kind, side, period, clock, feed_at, details, .. } = incident;
         let (id, retracts, revision, kind, lane, payload) = match what {
             What::Happened => (id, None, 0, kind, lane, Payload::Incident(details)),
             What::Revised { revision } => (id, None, revision, kind, lane, Payload::Incident(details)),
@@ -86,7 +121,7 @@ impl Ledger {
             clock: clock.map(|clock| clock.0),
             period: period.and_then(|period| self.phase_name(Phase::playing(period).0)),
             at: report.at,
-            feed_at: None,
+            feed_at,
             epoch: report.epoch,
             version: report.version,
             order,

@@ -108,9 +108,10 @@ impl Incidents {
         let before = slot.incident.clone();
         merge(&mut slot.incident, incident);
         let changed = slot.incident != before;
+        self.touched |= changed;
         match slot.state {
             State::Gone => self.hold(index, now),
-            State::Held => self.move_held(index),
+            State::Held | State::Beside => self.move_untold(index),
             State::Told if changed => self.revise(index, before.side, out),
             State::Told => {}
         }
@@ -186,14 +187,17 @@ impl Incidents {
         let absent = |slot: &usize| self.slots.get(*slot).is_some_and(|slot| slot.turn != self.turn);
         match listing {
             Listing::Single => Vec::new(),
-            Listing::Whole => self.told.values().chain(self.held.values()).copied().filter(absent).collect(),
+            Listing::Whole => {
+                let all = [&self.told, &self.held, &self.beside].into_iter();
+                all.flat_map(|places| places.values().copied()).filter(absent).collect()
+            }
             Listing::Window => {
                 let Some((first, last)) = self.window else { return Vec::new() };
                 if first >= last {
                     return Vec::new();
                 }
-                let told = self.told.range(first..last).chain(self.held.range(first..last));
-                told.map(|(_, slot)| *slot).filter(absent).collect()
+                let all = [&self.told, &self.held, &self.beside].into_iter();
+                all.flat_map(|places| places.range(first..last).map(|(_, slot)| *slot)).filter(absent).collect()
             }
         }
     }
@@ -225,6 +229,8 @@ fn merge(known: &mut Incident, new: Incident) {
     known.side = new.side.or(known.side);
     known.period = new.period.or(known.period);
     known.clock = new.clock.or(known.clock);
+    // Each copy may have a time of its own.
+    known.feed_at = known.feed_at.or(new.feed_at);
     for (key, value) in new.details {
         if known.details.len() < MAX_DETAILS || known.details.contains_key(&key) {
             known.details.insert(key, value);

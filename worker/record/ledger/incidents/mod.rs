@@ -2,11 +2,13 @@
 //!
 //! One slot for each happening, for as long as the match is kept; it is held, told or taken back. Invariants: each
 //! happening is told once per time that it stands, and its `order` never changes once told; along the match orders rise.
-//! `identify` finds the slot of what comes, `place` gives it its order, `score` derives what depends on the order.
+//! `identify` finds the slot of what comes, `place` gives it its order, `score` derives what depends on the order, `registers`
+//! finds the events of registers that incidents only tell more of.
 
 mod events;
 mod identify;
 mod place;
+mod registers;
 mod score;
 #[cfg(test)]
 mod tests;
@@ -15,9 +17,10 @@ pub use events::Statement;
 
 use super::event::EventType;
 use super::identity::{EventId, Scope, shortened};
+use registers::OfRegisters;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::{Duration, Instant};
-use touchline_common::model::Side;
+use touchline_common::model::{Registers, Side};
 
 /// The most happenings that are known of a match; further ones are refused and counted.
 pub const MAX_INCIDENTS: usize = 20_000;
@@ -53,6 +56,8 @@ pub struct Incident {
     /// From 1.
     pub period: Option<u8>,
     pub clock: Option<StatedClock>,
+    /// The source's own time of it, microseconds since 1970 UTC; as it was first stated.
+    pub feed_at: Option<i64>,
     /// Player and the like.
     pub details: BTreeMap<String, String>,
 }
@@ -104,6 +109,8 @@ enum State {
     /// It waits for earlier ones.
     Held,
     Told,
+    /// It stands, and tells more of a register's event, or waits for that.
+    Beside,
     /// It does not stand; it may again.
     Gone,
 }
@@ -143,6 +150,10 @@ pub struct Incidents {
     told: BTreeMap<Key, usize>,
     goals: BTreeMap<Key, usize>,
     held: BTreeMap<Key, usize>,
+    beside: BTreeMap<Key, usize>,
+    of_registers: OfRegisters,
+    /// Whether anything has changed in this turn.
+    touched: bool,
     /// When each of those that wait is told at the latest, the earliest first; some are told already.
     due: VecDeque<(Instant, usize)>,
     turn: u64,
@@ -153,7 +164,8 @@ pub struct Incidents {
 }
 
 impl Incidents {
-    pub fn new(scope: Scope, ordering: Ordering) -> Incidents {
+    /// `base`: the registers when the source begins to state incidents.
+    pub fn new(scope: Scope, ordering: Ordering, base: Registers) -> Incidents {
         Incidents {
             scope,
             ordering,
@@ -163,6 +175,9 @@ impl Incidents {
             told: BTreeMap::new(),
             goals: BTreeMap::new(),
             held: BTreeMap::new(),
+            beside: BTreeMap::new(),
+            of_registers: OfRegisters { base, ..OfRegisters::default() },
+            touched: true,
             due: VecDeque::new(),
             turn: 0,
             window: None,
@@ -181,6 +196,10 @@ impl Incidents {
         out: &mut Vec<Telling>,
     ) {
         self.turn += 1;
+        if listing == Listing::Whole {
+            self.touched |= !self.of_registers.base.is_empty();
+            self.of_registers.base.clear();
+        }
         let incidents: Vec<Incident> = incidents.into_iter().map(cut).collect();
         let found = self.find_all(&incidents, listing);
         self.note_window(&found);
@@ -221,6 +240,11 @@ impl Incidents {
         self.refused
     }
 
+    /// Whether anything has changed since this was last asked.
+    pub fn take_touched(&mut self) -> bool {
+        std::mem::take(&mut self.touched)
+    }
+
     fn tell(&self, slot: usize, what: What, out: &mut Vec<Telling>) {
         let Some(slot) = self.slots.get(slot) else { return };
         out.push(Telling {
@@ -235,11 +259,16 @@ impl Incidents {
 
     fn take_back(&mut self, index: usize, out: &mut Vec<Telling>) {
         let Some(slot) = self.slots.get_mut(index) else { return };
+        self.touched |= slot.state != State::Gone;
         match slot.state {
             State::Gone => {}
             State::Held => {
                 slot.state = State::Gone;
                 self.held.remove(&slot.key);
+            }
+            State::Beside => {
+                slot.state = State::Gone;
+                self.beside.remove(&slot.key);
             }
             State::Told => {
                 let (key, by) = (slot.key, self.scope.retract(slot.id));

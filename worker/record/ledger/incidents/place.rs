@@ -16,11 +16,15 @@ impl Incidents {
     /// Lets a slot wait for its place, as a happening that was not told yet.
     pub(super) fn hold(&mut self, index: usize, now: Instant) {
         self.renew(index);
+        self.touched = true;
         self.arrived += 1;
         let Some(key) = self.key_of(index, self.arrived) else { return };
         let Some(slot) = self.slots.get_mut(index) else { return };
-        slot.state = State::Held;
         slot.key = key;
+        if self.of_registers.made.contains(&slot.incident.kind) {
+            return self.set_beside(index);
+        }
+        slot.state = State::Held;
         self.held.insert(key, index);
         match self.ordering {
             Ordering::AsSent => {}
@@ -36,19 +40,21 @@ impl Incidents {
         (slot.id, slot.revision, slot.score) = (id, 0, None);
     }
 
-    /// What waits may be said to be elsewhere.
-    pub(super) fn move_held(&mut self, index: usize) {
-        let Some(before) = self.slots.get(index).map(|slot| slot.key) else { return };
-        self.held.remove(&before);
-        let Some(Key(period, clock, _)) = self.key_of(index, 0) else { return };
+    /// What is no event yet may be said to be elsewhere.
+    pub(super) fn move_untold(&mut self, index: usize) {
+        let Some(slot) = self.slots.get(index) else { return };
+        let (before, state) = (slot.key, slot.state);
+        let places = if state == State::Beside { &mut self.beside } else { &mut self.held };
+        places.remove(&before);
         let key = match self.ordering {
             Ordering::AsSent => before,
-            Ordering::ByClock { .. } => Key(period, clock, before.2),
+            Ordering::ByClock { .. } => self.key_of(index, 0).unwrap_or(before),
         };
+        let places = if state == State::Beside { &mut self.beside } else { &mut self.held };
+        places.insert(key, index);
         if let Some(slot) = self.slots.get_mut(index) {
             slot.key = key;
         }
-        self.held.insert(key, index);
     }
 
     fn key_of(&self, index: usize, arrived: u64) -> Option<Key> {
@@ -67,7 +73,8 @@ impl Incidents {
 
     /// The period and clock of the latest that stands, for those that state none.
     fn latest(&self) -> (u8, u32) {
-        let last = self.told.last_key_value().into_iter().chain(self.held.last_key_value());
+        let all = [&self.told, &self.held, &self.beside];
+        let last = all.into_iter().filter_map(|places| places.last_key_value());
         last.map(|(Key(period, clock, _), _)| (*period, *clock)).max().unwrap_or_default()
     }
 
@@ -97,6 +104,11 @@ impl Incidents {
 
     fn publish_first(&mut self, newest: &mut i64, out: &mut Vec<Telling>) {
         let Some((key, index)) = self.held.pop_first() else { return };
+        let kind = self.slots.get(index).map(|slot| slot.incident.kind);
+        if kind.is_some_and(|kind| self.of_registers.made.contains(&kind)) {
+            return self.set_beside(index);
+        }
+        self.touched = true;
         let before = self.told.range(..key).next_back().and_then(|(_, before)| self.order_of(*before));
         let (moved, room) = self.room(key, before);
         for (_, index) in &moved {

@@ -14,7 +14,7 @@ struct Rig {
 
 impl Rig {
     fn new(ordering: Ordering) -> Rig {
-        let incidents = Incidents::new(Scope::new("feed", "match"), ordering);
+        let incidents = Incidents::new(Scope::new("feed", "match"), ordering, Registers::default());
         Rig { incidents, now: Instant::now(), order: 0, told: Vec::new() }
     }
 
@@ -69,7 +69,7 @@ impl Rig {
 
 fn incident(kind: EventType, side: Option<Side>, minute: u16) -> Incident {
     let (period, clock) = (Some(1), Some(StatedClock::new(minute, 0)));
-    Incident { kind, source_id: None, side, period, clock, details: BTreeMap::new() }
+    Incident { kind, source_id: None, side, period, clock, feed_at: None, details: BTreeMap::new() }
 }
 
 fn named(id: &str, kind: EventType, side: Side, minute: u16) -> Incident {
@@ -369,7 +369,8 @@ fn named_lists(root: &Value) -> Vec<Incident> {
             let clock = clock_of(&one["t"]["m"], &one["t"]["s"]);
             let period = one["t"]["half"].as_u64().map(|half| half as u8);
             let details = BTreeMap::from([("player".to_owned(), one["plyrId"].to_string())]);
-            all.push(Incident { kind, source_id: Some(id.clone()), side: Some(side), period, clock, details });
+            let (source_id, side) = (Some(id.clone()), Some(side));
+            all.push(Incident { kind, source_id, side, period, clock, feed_at: None, details });
         }
     }
     all.sort_by_key(|one| (one.period, one.clock));
@@ -454,7 +455,7 @@ fn ball(one: &Value) -> Incident {
         }
     }
     let period = one["innings"].as_u64().map(|innings| innings as u8);
-    Incident { kind: EventType::ScoreChange, source_id: None, side: None, period, clock, details }
+    Incident { kind: EventType::ScoreChange, source_id: None, side: None, period, clock, feed_at: None, details }
 }
 
 /// How many happenings the windows show, by the plainest means: all pairs, no index, no order.

@@ -12,6 +12,7 @@ fn foul(player: Option<&str>) -> Incident {
         side: Some(Side::Home),
         period: Some(1),
         clock: Some(StatedClock::new(12, 30)),
+        feed_at: Some(49),
         details: BTreeMap::from_iter(details),
     }
 }
@@ -31,7 +32,7 @@ fn an_incident_is_an_event_its_edit_a_revision_and_its_deletion_a_retraction() {
     let happened = state(&mut ledger, 1, &[foul(None)], &[]).events;
     let [event] = &happened[..] else { panic!("{happened:?}") };
     assert_eq!((event.kind, event.clock, event.revision), (EventType::Foul, Some(750), 0));
-    assert_eq!((event.order, event.late), (before + ORDER_STEP, false));
+    assert_eq!((event.order, event.late, event.feed_at), (before + ORDER_STEP, false, Some(49)));
     let revised = state(&mut ledger, 1, &[foul(Some("Bold"))], &[]).events;
     assert_eq!((revised.len(), revised[0].id, revised[0].revision), (1, event.id, 1));
     let retracted = state(&mut ledger, 1, &[], &["7".to_owned(), "8".to_owned()]).events;
@@ -45,4 +46,176 @@ fn an_id_of_the_source_needs_no_owner_and_a_list_does() {
     assert!(state(&mut ledger, 9, &[Incident { source_id: None, ..foul(None) }], &[]).refused);
     assert_eq!(state(&mut ledger, 1, &[foul(None)], &[]).events.len(), 0, "a copy from another worker");
     assert!(state(&mut ledger, 9, &[], &["7".to_owned()]).refused, "a deletion needs an owner");
+}
+
+const CLOCKED: Ordering = Ordering::ByClock { held: 4, wait: Duration::from_secs(5) };
+
+fn goal(id: &str, side: Side, minute: u16, player: &str) -> Incident {
+    Incident {
+        kind: EventType::Goal,
+        source_id: Some(id.to_owned()),
+        side: Some(side),
+        clock: Some(StatedClock::new(minute, 0)),
+        ..foul(Some(player))
+    }
+}
+
+impl Rig {
+    fn state(&mut self, listing: Listing, incidents: &[Incident], deleted: &[&str]) -> &mut Rig {
+        self.n += 1;
+        let deleted: Vec<String> = deleted.iter().map(ToString::to_string).collect();
+        let report = Report { n: self.n, epoch: self.ledger.epoch().unwrap(), clock: None, at: self.wall, version: 4 };
+        let statement = Statement { listing, ordering: CLOCKED, incidents, deleted: &deleted };
+        self.give(&Input::Incidents { report, statement })
+    }
+
+    fn stated(&mut self, incidents: &[Incident]) -> &mut Rig {
+        self.state(Listing::Single, incidents, &[])
+    }
+
+    /// The newest revision of each that stands, without the phases.
+    fn standing(&self) -> Vec<&NewEvent> {
+        let mut newest: Vec<&NewEvent> = Vec::new();
+        for event in self.live() {
+            let before = newest.iter_mut().find(|before| before.id == event.id);
+            match before {
+                Some(before) => *before = event,
+                None => newest.push(event),
+            }
+        }
+        newest.retain(|event| !matches!(event.kind, EventType::MatchListed | EventType::MatchStarted));
+        newest
+    }
+}
+
+fn player(event: &NewEvent) -> Option<&str> {
+    match &event.payload {
+        Payload::Detailed { details, .. } | Payload::Incident(details) => {
+            details.get("player").map(String::as_str)
+        }
+        _ => None,
+    }
+}
+
+#[test]
+fn an_incident_tells_more_of_the_registers_goal_and_is_none_itself() {
+    let mut rig = Rig::soccer();
+    rig.stated(&[]).obs(1, &[(HOME, 1)]);
+    let first = rig.last[0].clone();
+    rig.stated(&[goal("a", Side::Home, 12, "Bold")]);
+    let [revised] = &rig.last[..] else { panic!("{:?}", rig.last) };
+    assert_eq!((revised.id, revised.revision, revised.order), (first.id, 1, first.order));
+    assert_eq!((revised.clock, revised.score, player(revised)), (Some(720), Some((1, 0)), Some("Bold")));
+    assert!(rig.stated(&[goal("a", Side::Home, 12, "Bold")]).last.is_empty(), "a copy");
+    rig.state(Listing::Single, &[], &["a"]);
+    let [bare] = &rig.last[..] else { panic!("{:?}", rig.last) };
+    assert_eq!((bare.revision, &bare.payload, bare.clock), (2, &first.payload, first.clock));
+}
+
+#[test]
+fn an_incident_that_comes_first_waits_for_the_register() {
+    let mut rig = Rig::soccer();
+    assert!(rig.stated(&[goal("a", Side::Away, 12, "Bold")]).last.is_empty());
+    assert!(rig.wait(Duration::from_secs(20)).last.is_empty());
+    rig.obs(1, &[(AWAY, 1)]);
+    assert_eq!(rig.kinds(), ["goal", "goal"]);
+    assert_eq!((rig.last[1].id, rig.last[1].revision, player(&rig.last[1])), (rig.last[0].id, 1, Some("Bold")));
+    rig.obs(1, &[(AWAY, 0)]).obs(1, &[(AWAY, 1)]);
+    let [standing] = &rig.standing()[..] else { panic!("{:?}", rig.standing()) };
+    assert_eq!(player(standing), Some("Bold"), "the goal that is given again");
+}
+
+#[test]
+fn a_late_incident_moves_what_the_goals_behind_it_say() {
+    let mut rig = Rig::soccer();
+    rig.stated(&[]).obs(1, &[(HOME, 1)]).obs(1, &[(HOME, 2)]);
+    rig.stated(&[goal("b", Side::Home, 30, "Short")]).stated(&[goal("a", Side::Home, 12, "Bold")]);
+    assert_eq!(rig.standing().iter().map(|event| player(event)).collect::<Vec<_>>(), [Some("Bold"), Some("Short")]);
+}
+
+#[test]
+fn goals_before_the_first_load_are_counted_in_a_whole_list_alone() {
+    let all = [goal("a", Side::Home, 12, "Bold"), goal("b", Side::Home, 30, "Short")];
+    for (listing, stated) in [(Listing::Whole, &all[..]), (Listing::Single, &all[1..])] {
+        let mut rig = Rig::new("soccer", Scoring::Goals);
+        rig.base(1, W1, &[(HOME, 1), (AWAY, 0), (Register::Phase, 1)]);
+        rig.state(Listing::Single, &[], &[]).obs(1, &[(HOME, 2)]).state(listing, stated, &[]);
+        assert_eq!(rig.standing().iter().map(|event| player(event)).collect::<Vec<_>>(), [Some("Short")]);
+    }
+}
+
+#[test]
+fn an_event_of_its_own_gives_way_to_a_register_that_comes_to_be_known() {
+    let corner = Incident { kind: EventType::Corner, ..goal("a", Side::Home, 3, "Bold") };
+    let corners = Register::Corners(Side::Home);
+    let mut rig = Rig::soccer();
+    rig.stated(&[corner]).wait(Duration::from_secs(10));
+    assert_eq!(rig.kinds(), ["corner"], "no register tells corners");
+    rig.obs(1, &[(corners, 0)]).obs(1, &[(corners, 1)]);
+    let [corner] = &rig.standing()[..] else { panic!("{:?}", rig.standing()) };
+    assert_eq!((player(corner), corner.revision), (Some("Bold"), 1));
+}
+
+#[test]
+fn a_found_goal_keeps_its_score_and_cards_are_told_by_colour() {
+    let mut rig = Rig::soccer();
+    rig.stated(&[]);
+    rig.give(&Input::End { epoch: Epoch(1), why: EndReason::ConnectionLost, at: 6 });
+    let red = Register::RedCards(Side::Home);
+    rig.base(1, W1, &[(HOME, 1), (AWAY, 1), (Register::Phase, 1), (red, 0)]);
+    let mut card = Incident { kind: EventType::Card, ..goal("c", Side::Home, 13, "Bold") };
+    rig.stated(&[goal("a", Side::Home, 12, "Bold"), card.clone()]).obs(1, &[(red, 1)]);
+    let scores: Vec<_> = rig.standing().iter().filter(|e| e.kind == EventType::Goal).map(|e| e.score).collect();
+    assert_eq!(scores, [None, Some((1, 1))]);
+    assert_eq!(rig.kinds(), ["card"], "of which colour it is not known");
+    card.details.insert("color".to_owned(), "red".to_owned());
+    rig.stated(&[card]);
+    assert_eq!(rig.last[0].payload, Payload::detailed(Payload::Card { color: Color::Red, n: 1 }, rig_details()));
+}
+
+fn rig_details() -> BTreeMap<String, String> {
+    BTreeMap::from([("player".to_owned(), "Bold".to_owned())])
+}
+
+mod any_order {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// However registers and incidents come in between each other, there are as many goals as the registers say, and
+        /// each says what the incident of its number states.
+        #[test]
+        fn each_goal_is_told_once(
+            sides in prop::collection::vec(any::<bool>(), 1..8),
+            keys in prop::collection::vec(any::<u16>(), 8),
+            restart in 8usize..9,
+        ) {
+            let side = |home: &bool| if *home { Side::Home } else { Side::Away };
+            let mut all: Vec<(u16, Incident)> = sides.iter().zip(1u16..).zip(&keys)
+                .map(|((home, n), key)| (*key, goal(&n.to_string(), side(home), 10 * n, &format!("p{n}")))).collect();
+            all.sort_by_key(|(key, _)| *key);
+            let mut rig = Rig::soccer();
+            rig.stated(&[]);
+            for (place, (home, (key, incident))) in sides.iter().zip(&all).enumerate() {
+                if restart == place {
+                    rig.restart(Owner::Alive);
+                    rig.attach(W1);
+                }
+                if key % 2 == 0 {
+                    rig.stated(std::slice::from_ref(incident));
+                }
+                let register = Register::Score(side(home));
+                let value = sides[..=place].iter().filter(|other| *other == home).count() as i64;
+                rig.obs(1, &[(register, value)]);
+                if key % 2 == 1 {
+                    rig.stated(std::slice::from_ref(incident));
+                }
+            }
+            let told: Vec<(Option<Side>, Option<&str>)> =
+                rig.standing().into_iter().map(|event| (event.side, player(event))).collect();
+            let names: Vec<String> = (1..=sides.len()).map(|n| format!("p{n}")).collect();
+            let want: Vec<_> = sides.iter().zip(&names).map(|(home, name)| (Some(side(home)), Some(name.as_str()))).collect();
+            prop_assert_eq!(told, want);
+        }
+    }
 }
