@@ -20,7 +20,7 @@ mod values;
 
 pub use event::{Color, EventType, NewEvent, Payload};
 pub use identity::{EventId, Scope};
-pub use saved::LEDGER_VERSION;
+pub use saved::{LEDGER_VERSION, OLDEST_LEDGER_VERSION};
 pub use steps::Step;
 pub use touchline_common::config::Lane;
 
@@ -255,8 +255,7 @@ pub struct Ledger {
     /// The coordinator has no such match any more; its worker is to report the end.
     concluding: Option<Concluding>,
     steps: Steps,
-    /// Of sources that state happenings; from the first statement on. Not saved: after a restart the
-    /// store knows by the ids what stands in it already.
+    /// Of sources that state happenings; from the first statement on.
     incidents: Option<Box<Incidents>>,
     order: i64,
     gap: Gap,

@@ -382,7 +382,7 @@ impl Ledger {
         self.steps.taken.get(step).copied().unwrap_or(self.steps.taken_floor)
     }
 
-    fn step_id(&self, step: &Step) -> EventId {
+    pub(super) fn step_id(&self, step: &Step) -> EventId {
         let k = self.taken_back(step);
         let Step(kind, color, side, set, n) = *step;
         let detail = match color {
@@ -510,6 +510,12 @@ impl Ledger {
     /// The phase in words; in sports of sets or frames those stand for it.
     fn period(&self) -> Option<&'static str> {
         self.phase_name(*self.known.registers.get(&Register::Phase)?)
+    }
+
+    /// A name of [`Ledger::phase_name`] as it is kept for ever.
+    pub(super) fn phase_named(&self, name: &str) -> Option<&'static str> {
+        let phases = (0..=9).chain([Phase::FINISHED.0, Phase::ABANDONED.0]);
+        phases.filter_map(|phase| self.phase_name(phase)).find(|known| *known == name)
     }
 
     pub(super) fn phase_name(&self, phase: i64) -> Option<&'static str> {

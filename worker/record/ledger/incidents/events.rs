@@ -102,7 +102,8 @@ impl Ledger {
 
     fn event_of(&self, report: Report, telling: Telling) -> NewEvent {
         let Telling { what, id, incident, order, late, score } = telling;
-        let lane = lane(&incident);
+        let is_red = incident.details.get("color").is_some_and(|color| color == "red");
+        let lane = lane(incident.kind, is_red);
         let Incident { kind, side, period, clock, feed_at, details, .. } = incident;
         let (id, retracts, revision, kind, lane, payload) = match what {
             What::Happened => (id, None, 0, kind, lane, Payload::Incident(details)),
@@ -133,9 +134,8 @@ impl Ledger {
     }
 }
 
-fn lane(incident: &Incident) -> Lane {
-    let is_red = incident.details.get("color").is_some_and(|color| color == "red");
-    match incident.kind {
+pub(super) fn lane(kind: EventType, is_red_card: bool) -> Lane {
+    match kind {
         EventType::Goal
         | EventType::Penalty
         | EventType::PenaltyShootout
@@ -147,7 +147,7 @@ fn lane(incident: &Incident) -> Lane {
         | EventType::Suspended
         | EventType::Resumed
         | EventType::Retract => Lane::Priority,
-        EventType::Card if is_red => Lane::Priority,
+        EventType::Card if is_red_card => Lane::Priority,
         EventType::Card
         | EventType::MatchListed
         | EventType::AddedTime

@@ -136,7 +136,8 @@ impl Incidents {
         let equals = self.by_clock.get(&bucket(&incident)).map_or(0, Vec::len);
         let crowded = incident.source_id.is_none() && equals >= MAX_EQUALS;
         // Two entries of one list may have the same id: the second is a copy.
-        if self.named(&incident).is_some() {
+        let is_deleted = incident.source_id.as_ref().is_some_and(|id| self.deleted.contains(id));
+        if is_deleted || self.named(&incident).is_some() {
             return;
         }
         if crowded || self.slots.len() >= MAX_INCIDENTS {
@@ -146,10 +147,7 @@ impl Incidents {
         let index = self.slots.len();
         let named_by = self.name_of(&incident);
         let id = self.id_of(&incident, named_by, 0);
-        match &incident.source_id {
-            Some(source_id) => self.by_source.entry(source_id.clone()).or_default().push(index),
-            None => self.by_clock.entry(bucket(&incident)).or_default().push(index),
-        }
+        self.index(index, &incident);
         self.slots.push(Slot {
             incident,
             id,
@@ -164,6 +162,14 @@ impl Incidents {
             turn: self.turn,
         });
         self.hold(index, now);
+    }
+
+    /// By what it is found again.
+    pub(super) fn index(&mut self, index: usize, incident: &Incident) {
+        match &incident.source_id {
+            Some(source_id) => self.by_source.entry(source_id.clone()).or_default().push(index),
+            None => self.by_clock.entry(bucket(incident)).or_default().push(index),
+        }
     }
 
     /// Its id, the `k`-th time that it stands.

@@ -9,15 +9,18 @@ mod events;
 mod identify;
 mod place;
 mod registers;
+mod saved;
 mod score;
 #[cfg(test)]
 mod tests;
 
 pub use events::Statement;
+pub use saved::IncidentsV1;
 
 use super::event::EventType;
 use super::identity::{EventId, Scope, shortened};
 use registers::OfRegisters;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 use touchline_common::model::{Registers, Side};
@@ -32,13 +35,15 @@ pub const MAX_DETAILS: usize = 16;
 pub const MAX_TEXT: usize = 256;
 /// The most bytes of a source's own id; of a longer one a hash is kept.
 pub const MAX_SOURCE_ID: usize = 128;
+/// The most ids of a source that are remembered because it deleted them before it stated them.
+pub const MAX_DELETED: usize = 256;
 /// The last period, and the last second of play, that are believed; what is beyond counts as not stated.
 pub const MAX_PERIOD: u8 = 30;
 pub const MAX_CLOCK: StatedClock = StatedClock(1_000 * 60);
 const CUT: char = '…';
 
 /// Seconds of play as the feed states them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct StatedClock(pub u32);
 
 impl StatedClock {
@@ -48,7 +53,7 @@ impl StatedClock {
 }
 
 /// What a source says of one happening. What is absent is not known.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Incident {
     pub kind: EventType,
     pub source_id: Option<String>,
@@ -104,7 +109,8 @@ pub enum What {
     Retracted { by: EventId },
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 enum State {
     /// It waits for earlier ones.
     Held,
@@ -156,6 +162,8 @@ pub struct Incidents {
     touched: bool,
     /// When each of those that wait is told at the latest, the earliest first; some are told already.
     due: VecDeque<(Instant, usize)>,
+    /// Source ids that were deleted before they came, the oldest first: what comes of them is no more.
+    deleted: VecDeque<String>,
     turn: u64,
     /// The first and last place that this turn's list names of what stood before it.
     window: Option<(Key, Key)>,
@@ -179,6 +187,7 @@ impl Incidents {
             of_registers: OfRegisters { base, ..OfRegisters::default() },
             touched: true,
             due: VecDeque::new(),
+            deleted: VecDeque::new(),
             turn: 0,
             window: None,
             arrived: 0,
@@ -215,14 +224,29 @@ impl Incidents {
         self.release(now, order, out);
     }
 
-    /// The source says that these are no more; of an id that never came that says nothing.
+    /// The source says that these are no more; an id that never came is remembered for a while.
     pub fn delete(&mut self, source_ids: &[String], out: &mut Vec<Telling>) {
         for id in source_ids {
             let id = cut_id(id.clone());
-            for slot in self.by_source.get(id.as_str()).cloned().unwrap_or_default() {
+            let Some(slots) = self.by_source.get(id.as_str()).cloned() else {
+                self.remember_deleted(id);
+                continue;
+            };
+            for slot in slots {
                 self.take_back(slot, out);
             }
         }
+    }
+
+    fn remember_deleted(&mut self, id: String) {
+        if self.deleted.contains(&id) {
+            return;
+        }
+        if self.deleted.len() >= MAX_DELETED {
+            self.deleted.pop_front();
+        }
+        self.deleted.push_back(id);
+        self.touched = true;
     }
 
     /// Tells what has waited long enough.

@@ -1,7 +1,7 @@
 //! Single happenings that a source states, as events of the ledger.
 
 use super::*;
-use crate::record::ledger::incidents::{Incident, Listing, Ordering, StatedClock, Statement};
+use crate::record::ledger::incidents::{Incident, Listing, MAX_DELETED, Ordering, StatedClock, Statement};
 use std::collections::BTreeMap;
 
 fn foul(player: Option<&str>) -> Incident {
@@ -188,7 +188,7 @@ mod any_order {
         fn each_goal_is_told_once(
             sides in prop::collection::vec(any::<bool>(), 1..8),
             keys in prop::collection::vec(any::<u16>(), 8),
-            restart in 8usize..9,
+            restart in 0usize..8,
         ) {
             let side = |home: &bool| if *home { Side::Home } else { Side::Away };
             let mut all: Vec<(u16, Incident)> = sides.iter().zip(1u16..).zip(&keys)
@@ -218,4 +218,74 @@ mod any_order {
             prop_assert_eq!(told, want);
         }
     }
+}
+
+#[test]
+fn a_restart_in_the_middle() {
+    let foul = |player: &str| foul(Some(player));
+    let mut rig = Rig::soccer();
+    rig.stated(&[foul("Bold")]).wait(Duration::from_secs(10)).stated(&[foul("Short")]);
+    let [before] = &rig.standing()[..] else { panic!("{:?}", rig.standing()) };
+    let (id, order) = (before.id, before.order);
+    rig.restart(Owner::Alive);
+    rig.attach(W1);
+    assert!(rig.stated(&[foul("Short")]).last.is_empty(), "a copy");
+    rig.stated(&[foul("Long")]);
+    assert_eq!((rig.last[0].id, rig.last[0].revision, rig.last[0].order), (id, 2, order));
+    rig.state(Listing::Whole, &[], &[]);
+    assert_eq!(rig.last[0].retracts, Some(id), "what a whole list lacks");
+    rig.restart(Owner::Alive);
+    rig.attach(W1).stated(&[foul("Long")]).wait(Duration::from_secs(10));
+    assert_eq!((rig.kinds(), rig.last[0].revision), (vec!["foul"], 0));
+    assert_ne!(rig.last[0].id, id, "it was taken back before");
+}
+
+#[test]
+fn what_is_held_outlives_a_restart() {
+    let mut rig = Rig::soccer();
+    assert!(rig.stated(&[foul(None)]).last.is_empty());
+    rig.restart(Owner::Alive);
+    rig.attach(W1).wait(Duration::from_secs(20));
+    assert_eq!(rig.kinds(), ["foul"]);
+}
+
+#[test]
+fn a_deletion_before_its_incident_is_remembered() {
+    let mut rig = Rig::soccer();
+    rig.state(Listing::Single, &[], &["7"]);
+    rig.restart(Owner::Alive);
+    rig.attach(W1).stated(&[foul(None)]).wait(Duration::from_secs(20));
+    assert!(rig.standing().is_empty());
+    let later: Vec<String> = (0..MAX_DELETED).map(|n| format!("other {n}")).collect();
+    rig.state(Listing::Single, &[], &later.iter().map(String::as_str).collect::<Vec<_>>());
+    rig.stated(&[foul(None)]).wait(Duration::from_secs(20));
+    assert_eq!(rig.standing().len(), 1, "a bounded number");
+}
+
+#[test]
+fn golden_incidents() {
+    let mut rig = Rig::soccer();
+    rig.stated(&[foul(None)]).stated(&[goal("a", Side::Home, 12, "Bold")]).obs(1, &[(HOME, 1)]);
+    rig.state(Listing::Single, &[], &["9"]);
+    let text = rig.ledger.save().unwrap();
+    let (_, incidents) = text.split_once(r#","incidents":"#).unwrap();
+    assert_eq!(incidents, GOLDEN_INCIDENTS, "a changed form needs a new version");
+    let before = rig.ledger.clone();
+    rig.restart(Owner::Alive);
+    assert_eq!(rig.ledger.save().unwrap(), before.save().unwrap());
+}
+
+const GOLDEN_INCIDENTS: &str = r#"{"held":[4,5000],"slots":[{"incident":{"kind":"foul","source_id":"7","side":"home","period":1,"clock":750,"feed_at":49,"details":{}},"state":"held","named_by":["home",1,750,0],"k":0,"revision":0,"place":[1,750,0],"order":0,"late":false,"score":null},{"incident":{"kind":"goal","source_id":"a","side":"home","period":1,"clock":720,"feed_at":49,"details":{"player":"Bold"}},"state":"beside","named_by":["home",1,720,0],"k":0,"revision":0,"place":[1,720,0],"order":0,"late":false,"score":null}],"steps":[{"step":["goal",0,"home",0,1],"clock":125,"period":"first_half","at":7,"epoch":1,"version":4,"order":3145728,"score":[1,0],"recovered":false,"revision":1,"shown":{"kind":"goal","source_id":"a","side":"home","period":1,"clock":720,"feed_at":49,"details":{"player":"Bold"}}}],"base":[[{"Score":"home"},0],[{"Score":"away"},0],["Phase",1]],"deleted":["9"],"arrived":2,"refused":0}}"#;
+
+#[test]
+fn the_saved_form_is_bounded() {
+    let mut rig = Rig::soccer();
+    for n in 0..1_000 {
+        let source_id = Some(n.to_string());
+        rig.state(Listing::Single, &[Incident { source_id, ..foul(Some("Bold")) }], &[]);
+    }
+    assert!(rig.ledger.save().unwrap().len() < 200_000);
+    rig.restart(Owner::Alive);
+    rig.attach(W1).stated(&[Incident { source_id: Some("999".to_owned()), ..foul(Some("Short")) }]);
+    assert_eq!(rig.last[0].revision, 1);
 }
