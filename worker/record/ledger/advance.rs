@@ -27,6 +27,7 @@ impl Ledger {
         self.take(input, now, out);
         let at = if let Input::Tick { at } = *input { at } else { self.known_at };
         self.enrich(first, at, out);
+        self.verify_incidents(at, now, out);
     }
 
     fn take(&mut self, input: &Input<'_>, now: Instant, out: &mut Outcome) {

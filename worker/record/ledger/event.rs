@@ -61,7 +61,7 @@ event_types! {
     Resumed = "resumed",
     StatChange = "stat_change",
     Comment = "comment",
-    /// A register moved by more than is reported step by step.
+    /// A register moved by more than is reported step by step, or differs from what incidents state.
     Mismatch = "mismatch",
     /// From here the match is not followed.
     GapStart = "gap_start",
@@ -139,6 +139,14 @@ pub enum Payload {
         /// After.
         to: i64,
     },
+    /// A register, and how many of its steps incidents state.
+    Differs {
+        register: String,
+        value: i64,
+        incidents: i64,
+        /// Whether that is over: they are equal again.
+        healed: bool,
+    },
     /// What a source says of a happening beside its place and side, such as the player.
     Incident(BTreeMap<String, String>),
     /// A register's event, and what an incident says beside it.
@@ -176,6 +184,7 @@ impl Payload {
             | Payload::Stat { .. }
             | Payload::Retracted { .. }
             | Payload::Jump { .. }
+            | Payload::Differs { .. }
             | Payload::Incident(_)
             | Payload::Detailed { .. }
             | Payload::Gap { .. } => return step,

@@ -3,7 +3,7 @@
 //! One slot for each happening, for as long as the match is kept; it is held, told or taken back. Invariants: each
 //! happening is told once per time that it stands, and its `order` never changes once told; along the match orders rise.
 //! `identify` finds the slot of what comes, `place` gives it its order, `score` derives what depends on the order, `registers`
-//! finds the events of registers that incidents only tell more of.
+//! finds the events of registers that incidents only tell more of, `verify` compares the counts of both, `saved` is the durable form.
 
 mod events;
 mod identify;
@@ -13,6 +13,7 @@ mod saved;
 mod score;
 #[cfg(test)]
 mod tests;
+mod verify;
 
 pub use events::Statement;
 pub use saved::IncidentsV1;
@@ -24,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 use touchline_common::model::{Registers, Side};
+use verify::Verification;
 
 /// The most happenings that are known of a match; further ones are refused and counted.
 pub const MAX_INCIDENTS: usize = 20_000;
@@ -158,6 +160,7 @@ pub struct Incidents {
     held: BTreeMap<Key, usize>,
     beside: BTreeMap<Key, usize>,
     of_registers: OfRegisters,
+    verification: Verification,
     /// Whether anything has changed in this turn.
     touched: bool,
     /// When each of those that wait is told at the latest, the earliest first; some are told already.
@@ -185,6 +188,7 @@ impl Incidents {
             held: BTreeMap::new(),
             beside: BTreeMap::new(),
             of_registers: OfRegisters { base, ..OfRegisters::default() },
+            verification: Verification::default(),
             touched: true,
             due: VecDeque::new(),
             deleted: VecDeque::new(),
@@ -252,11 +256,6 @@ impl Incidents {
     /// Tells what has waited long enough.
     pub fn tick(&mut self, now: Instant, order: &mut i64, out: &mut Vec<Telling>) {
         self.release(now, order, out);
-    }
-
-    /// When time alone may change something.
-    pub fn deadline(&self) -> Option<Instant> {
-        self.due.front().map(|(due, _)| *due)
     }
 
     /// How many were refused at a bound, since the beginning.

@@ -45,6 +45,7 @@ pub struct Revision {
 
 impl Incidents {
     pub fn set_made(&mut self, made: BTreeSet<EventType>) {
+        self.touched |= self.of_registers.made != made;
         self.of_registers.made = made;
     }
 
@@ -73,9 +74,16 @@ impl Incidents {
         if !self.touched {
             return Vec::new();
         }
-        let wanted = self.steps_stated().0;
+        let wanted = self.count_steps();
         let steps: Vec<Step> = self.of_registers.stands.keys().copied().collect();
         steps.into_iter().filter_map(|step| self.revise_step(step, wanted.get(&step).copied(), told)).collect()
+    }
+
+    /// The step that each incident of the registers' types states.
+    pub(super) fn count_steps(&mut self) -> BTreeMap<Step, usize> {
+        let (steps, counts) = self.steps_stated();
+        self.verification.set_counts(counts, &self.of_registers.base);
+        steps
     }
 
     fn revise_step(&mut self, step: Step, index: Option<usize>, told: &mut Vec<Telling>) -> Option<Revision> {
@@ -108,7 +116,7 @@ impl Incidents {
 
     /// The step that each incident of the registers' types states, and how many of each register there are then; those
     /// that say too little to be counted are not.
-    pub(super) fn steps_stated(&self) -> (BTreeMap<Step, usize>, BTreeMap<Register, Option<i64>>) {
+    fn steps_stated(&self) -> (BTreeMap<Step, usize>, BTreeMap<Register, Option<i64>>) {
         let made = |(_, index): &(&Key, &usize)| {
             self.slots.get(**index).is_some_and(|slot| self.of_registers.made.contains(&slot.incident.kind))
         };

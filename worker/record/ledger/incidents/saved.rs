@@ -4,6 +4,7 @@
 //! after a restart; an edit or a taking back of them is not seen then. What was held waits anew.
 
 use super::registers::Standing;
+use super::verify::{Difference, Told, Verification};
 use super::{Incident, Incidents, Key, Name, Ordering, Slot, State};
 use crate::record::ledger::event::{Color, EventType, NewEvent, Payload};
 use crate::record::ledger::{Ledger, Step};
@@ -25,6 +26,9 @@ pub struct IncidentsV1 {
     deleted: Vec<String>,
     arrived: u64,
     refused: u64,
+    /// Those that are told: the register's value, and what incidents state, and which of the match's it is.
+    differences: Vec<(Register, i64, i64, u32)>,
+    differences_told: u32,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -77,6 +81,8 @@ impl Incidents {
             deleted: self.deleted.iter().cloned().collect(),
             arrived: self.arrived,
             refused: self.refused,
+            differences: self.verification.saved(),
+            differences_told: self.verification.told,
         }
     }
 
@@ -160,10 +166,28 @@ fn saved_step(step: Step, standing: &Standing) -> StepV1 {
     }
 }
 
+impl Verification {
+    fn saved(&self) -> Vec<(Register, i64, i64, u32)> {
+        let told = |(register, difference): (&Register, &Difference)| match difference.state {
+            Told::No(_) => None,
+            Told::Yes(n) => Some((*register, difference.value, difference.stated, n)),
+        };
+        self.differences.iter().filter_map(told).collect()
+    }
+
+    fn restored(saved: Vec<(Register, i64, i64, u32)>, told: u32) -> Verification {
+        let difference = |(register, value, stated, n)| {
+            (register, Difference { value, stated, state: Told::Yes(n) })
+        };
+        let differences = saved.into_iter().map(difference).collect();
+        Verification { differences, told, ..Verification::default() }
+    }
+}
+
 impl Ledger {
     /// Over a ledger whose registers and steps are restored.
     pub(in crate::record::ledger) fn restore_incidents(&mut self, saved: IncidentsV1) {
-        let IncidentsV1 { held, slots, steps, base, deleted, arrived, refused } = saved;
+        let IncidentsV1 { held, slots, steps, base, deleted, arrived, refused, .. } = saved;
         let ordering = held.map_or(Ordering::AsSent, |(held, wait)| Ordering::ByClock {
             held,
             wait: Duration::from_millis(wait),
@@ -182,6 +206,8 @@ impl Ledger {
             let event = self.event_of_step(saved);
             incidents.of_registers.stands.insert(step, Standing { event, revision, shown });
         }
+        incidents.verification = Verification::restored(saved.differences, saved.differences_told);
+        incidents.count_steps();
         self.incidents = Some(Box::new(incidents));
     }
 

@@ -275,7 +275,7 @@ fn golden_incidents() {
     assert_eq!(rig.ledger.save().unwrap(), before.save().unwrap());
 }
 
-const GOLDEN_INCIDENTS: &str = r#"{"held":[4,5000],"slots":[{"incident":{"kind":"foul","source_id":"7","side":"home","period":1,"clock":750,"feed_at":49,"details":{}},"state":"held","named_by":["home",1,750,0],"k":0,"revision":0,"place":[1,750,0],"order":0,"late":false,"score":null},{"incident":{"kind":"goal","source_id":"a","side":"home","period":1,"clock":720,"feed_at":49,"details":{"player":"Bold"}},"state":"beside","named_by":["home",1,720,0],"k":0,"revision":0,"place":[1,720,0],"order":0,"late":false,"score":null}],"steps":[{"step":["goal",0,"home",0,1],"clock":125,"period":"first_half","at":7,"epoch":1,"version":4,"order":3145728,"score":[1,0],"recovered":false,"revision":1,"shown":{"kind":"goal","source_id":"a","side":"home","period":1,"clock":720,"feed_at":49,"details":{"player":"Bold"}}}],"base":[[{"Score":"home"},0],[{"Score":"away"},0],["Phase",1]],"deleted":["9"],"arrived":2,"refused":0}}"#;
+const GOLDEN_INCIDENTS: &str = r#"{"held":[4,5000],"slots":[{"incident":{"kind":"foul","source_id":"7","side":"home","period":1,"clock":750,"feed_at":49,"details":{}},"state":"held","named_by":["home",1,750,0],"k":0,"revision":0,"place":[1,750,0],"order":0,"late":false,"score":null},{"incident":{"kind":"goal","source_id":"a","side":"home","period":1,"clock":720,"feed_at":49,"details":{"player":"Bold"}},"state":"beside","named_by":["home",1,720,0],"k":0,"revision":0,"place":[1,720,0],"order":0,"late":false,"score":null}],"steps":[{"step":["goal",0,"home",0,1],"clock":125,"period":"first_half","at":7,"epoch":1,"version":4,"order":3145728,"score":[1,0],"recovered":false,"revision":1,"shown":{"kind":"goal","source_id":"a","side":"home","period":1,"clock":720,"feed_at":49,"details":{"player":"Bold"}}}],"base":[[{"Score":"home"},0],[{"Score":"away"},0],["Phase",1]],"deleted":["9"],"arrived":2,"refused":0,"differences":[],"differences_told":0}}"#;
 
 #[test]
 fn the_saved_form_is_bounded() {
@@ -288,4 +288,58 @@ fn the_saved_form_is_bounded() {
     rig.restart(Owner::Alive);
     rig.attach(W1).stated(&[Incident { source_id: Some("999".to_owned()), ..foul(Some("Short")) }]);
     assert_eq!(rig.last[0].revision, 1);
+}
+
+fn mismatches(rig: &Rig) -> Vec<Payload> {
+    rig.of(EventType::Mismatch).into_iter().map(|event| event.payload.clone()).collect()
+}
+
+fn differs(value: i64, incidents: i64, healed: bool) -> Payload {
+    Payload::Differs { register: "Score(Home)".to_owned(), value, incidents, healed }
+}
+
+#[test]
+fn a_difference_is_told_once_and_once_more_when_it_heals() {
+    let mut rig = Rig::soccer();
+    rig.stated(&[goal("a", Side::Home, 12, "Bold")]).obs(1, &[(HOME, 1)]).obs(1, &[(HOME, 2)]);
+    assert!(rig.wait(Duration::from_secs(29)).last.is_empty(), "an incident may be behind");
+    assert!(rig.ledger.deadline().is_some());
+    rig.wait(Duration::from_secs(2)).wait(Duration::from_secs(60));
+    assert_eq!(mismatches(&rig), [differs(2, 1, false)]);
+    rig.restart(Owner::Alive);
+    rig.attach(W1).wait(Duration::from_secs(60)).obs(1, &[(HOME, 3)]).wait(Duration::from_secs(60));
+    assert_eq!(mismatches(&rig).len(), 1, "it was told");
+    rig.stated(&[goal("b", Side::Home, 20, "Short"), goal("c", Side::Home, 30, "Long")]);
+    assert_eq!(mismatches(&rig)[1..], [differs(3, 3, true)]);
+    rig.state(Listing::Single, &[], &["a", "b", "c"]).wait(Duration::from_secs(1)).wait(Duration::from_secs(60));
+    assert_eq!(mismatches(&rig)[2..], [differs(3, 0, false)]);
+    let ids: HashSet<_> = rig.of(EventType::Mismatch).iter().map(|event| event.id).collect();
+    assert_eq!(ids.len(), 3);
+}
+
+#[test]
+fn nothing_is_compared_that_is_behind_or_cannot_be_counted() {
+    let mut rig = Rig::soccer();
+    rig.stated(&[goal("a", Side::Home, 12, "Bold")]).wait(Duration::from_secs(20)).obs(1, &[(HOME, 1)]);
+    rig.wait(Duration::from_secs(60));
+    assert_eq!(mismatches(&rig), [], "it came in time");
+    // In a gap, and while a lower score waits to be believed.
+    rig.give(&Input::End { epoch: Epoch(1), why: EndReason::ConnectionLost, at: 6 });
+    rig.wait(Duration::from_secs(60));
+    rig.base(1, W1, &[(HOME, 0), (AWAY, 0), (Register::Phase, 1)]).wait(Duration::from_secs(1));
+    assert_eq!(mismatches(&rig), []);
+    rig.obs(1, &[(HOME, 1)]).wait(Duration::from_secs(60)).wait(Duration::from_secs(60));
+    assert_eq!(mismatches(&rig), []);
+    let whose = Incident { side: None, ..goal("b", Side::Home, 20, "Short") };
+    rig.stated(&[whose]).wait(Duration::from_secs(1)).wait(Duration::from_secs(60));
+    assert_eq!(mismatches(&rig), [], "whose goal it was is not known");
+}
+
+#[test]
+fn types_that_no_incident_states_are_not_compared() {
+    let corners = Register::Corners(Side::Home);
+    let mut rig = Rig::soccer();
+    rig.obs(1, &[(corners, 0)]).state(Listing::Whole, &[], &[]).obs(1, &[(corners, 3)]);
+    rig.wait(Duration::from_secs(1)).wait(Duration::from_secs(60));
+    assert_eq!(mismatches(&rig), []);
 }
