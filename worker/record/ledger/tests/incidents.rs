@@ -181,7 +181,108 @@ mod any_order {
     use super::*;
     use proptest::prelude::*;
 
+    fn happening() -> impl Strategy<Value = Incident> {
+        let kind = prop::sample::select(vec![EventType::Goal, EventType::Foul]);
+        let id = prop::option::of(0u8..6);
+        let one = (kind, id, any::<bool>(), 0u16..4, prop::option::of(0u8..3), any::<bool>());
+        one.prop_map(|(kind, id, home, minute, player, untimed)| {
+            // What an id names has its type and time; who it was may be edited.
+            let (kind, minute) = match id {
+                Some(id) if id % 2 == 0 => (EventType::Goal, u16::from(id)),
+                Some(id) => (EventType::Foul, u16::from(id)),
+                None => (kind, minute),
+            };
+            let player = player.map(|player| ("player".to_owned(), player.to_string()));
+            Incident {
+                kind,
+                source_id: id.map(|id| id.to_string()),
+                side: Some(if home && id.is_none() { Side::Home } else { Side::Away }),
+                period: Some(1),
+                clock: Some(StatedClock::new(minute, 0)).filter(|_| !(untimed && id.is_none())),
+                feed_at: None,
+                details: player.into_iter().collect(),
+            }
+        })
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        State(Listing, Vec<Incident>),
+        Delete(u8),
+        Wait,
+        Restart,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let listing = prop::sample::select(vec![Listing::Single, Listing::Window, Listing::Whole]);
+        prop_oneof![
+            4 => (listing, prop::collection::vec(happening(), 0..6)).prop_map(|(l, all)| Step::State(l, all)),
+            1 => (0u8..6).prop_map(Step::Delete),
+            1 => Just(Step::Wait),
+            1 => Just(Step::Restart),
+        ]
+    }
+
+    type Name = (EventType, Option<String>, Option<Side>, Option<u32>);
+
     proptest! {
+        /// Whatever was stated, edited, deleted and forgotten before: a whole list is what stands after it.
+        #[test]
+        fn a_whole_list_is_what_stands(
+            steps in prop::collection::vec(step(), 0..12),
+            list in prop::collection::vec(happening(), 0..8),
+        ) {
+            let mut rig = Rig::new("soccer", Scoring::Goals);
+            rig.base(1, W1, &[(Register::Phase, 1)]);
+            let (mut came, mut gone) = (HashSet::new(), HashSet::new());
+            for step in steps.into_iter().chain([Step::State(Listing::Whole, list.clone()), Step::Wait]) {
+                match step {
+                    Step::State(listing, all) => {
+                        let ids = all.iter().filter_map(|one| one.source_id.clone());
+                        came.extend(ids.filter(|id| !gone.contains(id)));
+                        rig.state(listing, &all, &[]);
+                    }
+                    Step::Delete(id) => {
+                        let id = id.to_string();
+                        if !came.contains(&id) {
+                            gone.insert(id.clone());
+                        }
+                        rig.state(Listing::Single, &[], &[&id]);
+                    }
+                    Step::Wait => _ = rig.wait(Duration::from_secs(10)),
+                    Step::Restart => {
+                        rig.restart(Owner::Alive);
+                        rig.attach(W1);
+                    }
+                }
+            }
+            let mut want: Vec<Name> = Vec::new();
+            for one in list {
+                let clock = one.clock.map(|clock| clock.0);
+                let name = (one.kind, one.source_id.clone(), one.side, clock);
+                let is_gone = one.source_id.as_ref().is_some_and(|id| gone.contains(id));
+                if !is_gone && (one.source_id.is_none() || !want.contains(&name)) {
+                    want.push(name);
+                }
+            }
+            let mut want: Vec<_> = want.into_iter().map(|(kind, _, side, clock)| (kind, side, clock)).collect();
+            let standing = rig.standing();
+            let mut told: Vec<_> = standing.iter().map(|event| (event.kind, event.side, event.clock)).collect();
+            want.sort();
+            told.sort();
+            prop_assert_eq!(told, want);
+            let rows: HashSet<_> = rig.all.iter().filter(|e| e.retracts.is_none()).map(|e| (e.id, e.revision)).collect();
+            prop_assert_eq!(rows.len(), rig.all.iter().filter(|e| e.retracts.is_none()).count(), "each row is another");
+            let mut by_order = rig.standing();
+            by_order.sort_by_key(|event| event.order);
+            prop_assert!(by_order.is_sorted_by(|one, other| one.order < other.order));
+            let mut score = (0, 0);
+            for goal in by_order.iter().filter(|event| event.kind == EventType::Goal) {
+                if goal.side == Some(Side::Home) { score.0 += 1 } else { score.1 += 1 }
+                prop_assert_eq!(goal.score, Some(score));
+            }
+        }
+
         /// However registers and incidents come in between each other, there are as many goals as the registers say, and
         /// each says what the incident of its number states.
         #[test]
