@@ -17,6 +17,8 @@ pub struct Statement<'a> {
     pub incidents: &'a [Incident],
     /// Source ids that are no more.
     pub deleted: &'a [String],
+    /// How many more it has that are of no known type.
+    pub unknown: u64,
 }
 
 impl Statement<'_> {
@@ -52,7 +54,7 @@ impl Ledger {
         let refused = incidents.refused();
         incidents.take(statement.incidents.to_vec(), statement.listing, now, &mut self.order, &mut told);
         incidents.delete(statement.deleted, &mut told);
-        out.lost += incidents.refused() - refused;
+        out.lost += incidents.refused() - refused + statement.unknown;
         self.report_incidents(report, told, out);
     }
 

@@ -8,6 +8,7 @@
 mod events;
 mod identify;
 mod place;
+mod read;
 mod registers;
 mod saved;
 mod score;
@@ -16,7 +17,9 @@ mod tests;
 mod verify;
 
 pub use events::Statement;
+pub use read::Stated;
 pub use saved::IncidentsV1;
+pub use touchline_common::model::IncidentListing as Listing;
 
 use super::event::EventType;
 use super::identity::{EventId, Scope, shortened};
@@ -27,6 +30,10 @@ use std::time::{Duration, Instant};
 use touchline_common::model::{Registers, Side};
 use verify::Verification;
 
+/// How many wait for earlier ones where the source has no order of its own, at most,
+pub const HELD: usize = 16;
+/// and how long.
+pub const HELD_FOR: Duration = Duration::from_secs(2);
 /// The most happenings that are known of a match; further ones are refused and counted.
 pub const MAX_INCIDENTS: usize = 20_000;
 /// The most that state the same type and clock; further ones are refused and counted.
@@ -67,17 +74,6 @@ pub struct Incident {
     pub feed_at: Option<i64>,
     /// Player and the like.
     pub details: BTreeMap<String, String>,
-}
-
-/// What a list states of those that it does not name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Listing {
-    /// Nothing: these are single incidents.
-    Single,
-    /// They are no more.
-    Whole,
-    /// Those between two that it names are no more.
-    Window,
 }
 
 /// How a source's incidents are put in order.

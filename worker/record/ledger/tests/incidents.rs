@@ -19,7 +19,7 @@ fn foul(player: Option<&str>) -> Incident {
 
 fn state(ledger: &mut Ledger, epoch: u64, incidents: &[Incident], deleted: &[String]) -> Outcome {
     let report = Report { n: 9, epoch: Epoch(epoch), clock: None, at: 50, version: 3 };
-    let statement = Statement { listing: Listing::Single, ordering: Ordering::AsSent, incidents, deleted };
+    let statement = Statement { listing: Listing::Single, ordering: Ordering::AsSent, incidents, deleted, unknown: 0 };
     let mut out = Outcome::default();
     ledger.advance(&Input::Incidents { report, statement }, Instant::now(), &mut out);
     out
@@ -65,7 +65,7 @@ impl Rig {
         self.n += 1;
         let deleted: Vec<String> = deleted.iter().map(ToString::to_string).collect();
         let report = Report { n: self.n, epoch: self.ledger.epoch().unwrap(), clock: None, at: self.wall, version: 4 };
-        let statement = Statement { listing, ordering: CLOCKED, incidents, deleted: &deleted };
+        let statement = Statement { listing, ordering: CLOCKED, incidents, deleted: &deleted, unknown: 0 };
         self.give(&Input::Incidents { report, statement })
     }
 
