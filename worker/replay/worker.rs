@@ -333,9 +333,8 @@ fn opened(session: SessionKind, trees: &mut Trees, received: Received, sink: &mu
         SessionKind::Fresh => trees.connection_lost(),
         SessionKind::Resumed => {
             let seats = sink.reports.seats.iter();
-            let is_kept = |(slot, seat): (&MatchSlot, &Seat)| {
-                (!seat.is_live && trees.is_live(*slot)).then_some(*slot)
-            };
+            let is_kept =
+                |(slot, seat): (&MatchSlot, &Seat)| (!seat.is_live && trees.is_live(*slot)).then_some(*slot);
             let kept: Vec<MatchSlot> = seats.filter_map(is_kept).collect();
             for slot in kept {
                 if let Some(seat) = sink.reports.seats.get_mut(&slot) {

@@ -5,7 +5,8 @@
 //! standing one is its copy. Called by `Incidents::take`.
 
 use super::{
-    Incident, Incidents, Key, Listing, MAX_DETAILS, MAX_EQUALS, MAX_INCIDENTS, Name, Slot, State, Telling, What,
+    Incident, Incidents, Key, Listing, MAX_DETAILS, MAX_EQUALS, MAX_INCIDENTS, Name, Slot, State, Telling,
+    What,
 };
 use crate::record::ledger::event::EventType;
 use crate::record::ledger::identity::EventId;
@@ -64,7 +65,10 @@ impl Incidents {
 
     fn named(&self, incident: &Incident) -> Option<usize> {
         let slots = self.by_source.get(incident.source_id.as_deref()?)?;
-        slots.iter().copied().find(|slot| self.slots.get(*slot).is_some_and(|s| s.incident.kind == incident.kind))
+        slots
+            .iter()
+            .copied()
+            .find(|slot| self.slots.get(*slot).is_some_and(|s| s.incident.kind == incident.kind))
     }
 
     fn find_alike(
@@ -203,7 +207,9 @@ impl Incidents {
                     return Vec::new();
                 }
                 let all = [&self.told, &self.held, &self.beside].into_iter();
-                all.flat_map(|places| places.range(first..last).map(|(_, slot)| *slot)).filter(absent).collect()
+                all.flat_map(|places| places.range(first..last).map(|(_, slot)| *slot))
+                    .filter(absent)
+                    .collect()
             }
         }
     }

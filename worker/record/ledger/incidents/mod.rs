@@ -102,9 +102,13 @@ pub struct Telling {
 pub enum What {
     Happened,
     /// The same happening otherwise; revisions count from 1.
-    Revised { revision: u32 },
+    Revised {
+        revision: u32,
+    },
     /// `by` names the taking back.
-    Retracted { by: EventId },
+    Retracted {
+        by: EventId,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

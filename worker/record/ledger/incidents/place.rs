@@ -7,6 +7,7 @@
 use super::{Incidents, Key, Ordering, State, Telling, What};
 use crate::record::ledger::ORDER_STEP;
 use crate::record::ledger::event::EventType;
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 /// The room that is made for each of those that are told again.
@@ -74,7 +75,7 @@ impl Incidents {
     /// The period and clock of the latest that stands, for those that state none.
     fn latest(&self) -> (u8, u32) {
         let all = [&self.told, &self.held, &self.beside];
-        let last = all.into_iter().filter_map(|places| places.last_key_value());
+        let last = all.into_iter().filter_map(BTreeMap::last_key_value);
         last.map(|(Key(period, clock, _), _)| (*period, *clock)).max().unwrap_or_default()
     }
 
@@ -173,7 +174,8 @@ impl Incidents {
             let Some(order) = self.order_of(*index) else { continue };
             // A whole step may be a register's.
             let step = order.saturating_sub(1).div_euclid(ORDER_STEP).saturating_mul(ORDER_STEP);
-            let first = before.map_or(step, |before| if moved.is_empty() { before.max(step) } else { before });
+            let first =
+                before.map_or(step, |before| if moved.is_empty() { before.max(step) } else { before });
             let wanted = if moved.is_empty() { 2 } else { ROOM.saturating_mul(moved.len() as i64 + 2) };
             if order.saturating_sub(first) >= wanted {
                 return (moved, Some((first, order)));

@@ -1,6 +1,6 @@
 //! A source's statement as it travelled, read for the ledger; called where frames become inputs.
 
-use super::{HELD, HELD_FOR, Incident, Ordering, Statement, StatedClock};
+use super::{HELD, HELD_FOR, Incident, Ordering, StatedClock, Statement};
 use crate::record::ledger::event::EventType;
 use touchline_common::model::{IncidentListing, IncidentOrder, Incidents, StatedIncident};
 

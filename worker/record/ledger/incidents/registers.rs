@@ -76,7 +76,10 @@ impl Incidents {
         }
         let wanted = self.count_steps();
         let steps: Vec<Step> = self.of_registers.stands.keys().copied().collect();
-        steps.into_iter().filter_map(|step| self.revise_step(step, wanted.get(&step).copied(), told)).collect()
+        steps
+            .into_iter()
+            .filter_map(|step| self.revise_step(step, wanted.get(&step).copied(), told))
+            .collect()
     }
 
     /// The step that each incident of the registers' types states.
@@ -157,7 +160,15 @@ fn is_enriched(kind: EventType) -> bool {
     };
     matches!(
         kind,
-        Goal | Card | Corner | Penalty | Substitution | Wicket | MatchStarted | PeriodStart | PeriodEnd | MatchEnded
+        Goal | Card
+            | Corner
+            | Penalty
+            | Substitution
+            | Wicket
+            | MatchStarted
+            | PeriodStart
+            | PeriodEnd
+            | MatchEnded
     )
 }
 

@@ -1,7 +1,8 @@
 //! What is known of a match's incidents as the saved ledger keeps it: explicit types, part of its golden texts.
 //!
-//! The newest [`MAX_SAVED`] happenings are kept. Of older ones the store knows the ids, so that a copy of them is no row
-//! after a restart; an edit or a taking back of them is not seen then. What was held waits anew.
+//! What is counted (goals, and what registers count) is kept whole as far as [`MAX_COUNTED`] goes, of the rest the newest
+//! [`MAX_SAVED`]. Of older ones the store knows the ids, so that a copy of them is no row after a restart; an edit or a taking
+//! back of them is not seen then. What was held waits anew.
 
 use super::registers::Standing;
 use super::verify::{Difference, Told, Verification};
@@ -13,8 +14,10 @@ use std::cmp::Reverse;
 use std::time::{Duration, Instant};
 use touchline_common::model::{Epoch, Register};
 
-/// The most happenings of a match that outlive the recorder.
-pub const MAX_SAVED: usize = 500;
+/// The most happenings of a match that outlive the recorder, of those that are counted,
+pub const MAX_COUNTED: usize = 500;
+/// and of the rest: each change writes them all.
+pub const MAX_SAVED: usize = 200;
 
 #[derive(Serialize, Deserialize)]
 pub struct IncidentsV1 {
@@ -61,12 +64,23 @@ struct StepV1 {
     shown: Option<Incident>,
 }
 
+impl Slot {
+    fn is_counted(&self) -> bool {
+        let stands = self.state == State::Told || self.state == State::Beside;
+        stands && (self.state == State::Beside || self.incident.kind == EventType::Goal)
+    }
+}
+
 impl Incidents {
     pub fn saved(&self) -> IncidentsV1 {
         let mut newest: Vec<(usize, &Slot)> = self.slots.iter().enumerate().collect();
         newest.sort_by_key(|(index, slot)| Reverse((slot.turn, *index)));
-        newest.truncate(MAX_SAVED);
-        newest.sort_by_key(|(index, _)| *index);
+        let (mut kept, mut rest): (Vec<_>, Vec<_>) =
+            newest.into_iter().partition(|(_, slot)| slot.is_counted());
+        kept.truncate(MAX_COUNTED);
+        rest.truncate(MAX_SAVED);
+        kept.append(&mut rest);
+        kept.sort_by_key(|(index, _)| *index);
         let held = match self.ordering {
             Ordering::AsSent => None,
             Ordering::ByClock { held, wait } => {
@@ -75,8 +89,13 @@ impl Incidents {
         };
         IncidentsV1 {
             held,
-            slots: newest.into_iter().map(|(_, slot)| self.saved_slot(slot)).collect(),
-            steps: self.of_registers.stands.iter().map(|(step, standing)| saved_step(*step, standing)).collect(),
+            slots: kept.into_iter().map(|(_, slot)| self.saved_slot(slot)).collect(),
+            steps: self
+                .of_registers
+                .stands
+                .iter()
+                .map(|(step, standing)| saved_step(*step, standing))
+                .collect(),
             base: self.of_registers.base.iter().map(|(register, value)| (*register, *value)).collect(),
             deleted: self.deleted.iter().cloned().collect(),
             arrived: self.arrived,
@@ -176,9 +195,8 @@ impl Verification {
     }
 
     fn restored(saved: Vec<(Register, i64, i64, u32)>, told: u32) -> Verification {
-        let difference = |(register, value, stated, n)| {
-            (register, Difference { value, stated, state: Told::Yes(n) })
-        };
+        let difference =
+            |(register, value, stated, n)| (register, Difference { value, stated, state: Told::Yes(n) });
         let differences = saved.into_iter().map(difference).collect();
         Verification { differences, told, ..Verification::default() }
     }

@@ -103,7 +103,10 @@ fn equals_in_one_list_are_as_many_happenings() {
     let told = rig.take(Listing::Whole, &[corner.clone(), corner.clone()]);
     assert_eq!(told.iter().map(|t| t.id).collect::<BTreeSet<_>>().len(), 2);
     assert_eq!(rig.take(Listing::Whole, &[corner.clone(), corner.clone()]), []);
-    assert!(matches!(rig.take(Listing::Whole, &[corner])[..], [Telling { what: What::Retracted { .. }, .. }]));
+    assert!(matches!(
+        rig.take(Listing::Whole, &[corner])[..],
+        [Telling { what: What::Retracted { .. }, .. }]
+    ));
 }
 
 #[test]
@@ -185,9 +188,15 @@ fn where_no_integer_is_left_neighbours_are_told_again() {
 #[test]
 fn an_impossible_time_is_not_stated() {
     let mut rig = Rig::by_clock(0);
-    rig.take(Listing::Single, &[Incident { period: Some(255), ..named("a", EventType::Foul, Side::Home, 9_999) }]);
+    rig.take(
+        Listing::Single,
+        &[Incident { period: Some(255), ..named("a", EventType::Foul, Side::Home, 9_999) }],
+    );
     rig.take(Listing::Single, &[named("b", EventType::Foul, Side::Home, 10)]);
-    rig.take(Listing::Single, &[Incident { period: None, clock: None, ..named("c", EventType::Foul, Side::Home, 0) }]);
+    rig.take(
+        Listing::Single,
+        &[Incident { period: None, clock: None, ..named("c", EventType::Foul, Side::Home, 0) }],
+    );
     rig.take(Listing::Single, &[named("d", EventType::Foul, Side::Home, 11)]);
     let read = rig.read();
     let ids: Vec<_> = read.iter().map(|t| t.incident.source_id.as_deref().unwrap()).collect();
@@ -203,7 +212,9 @@ fn what_a_false_time_moved_comes_right_once_that_is_gone() {
     rig.take(Listing::Single, &[named("b", EventType::Foul, Side::Home, 10)]);
     let untimed = Incident { clock: None, ..named("c", EventType::Foul, Side::Home, 0) };
     rig.take(Listing::Single, &[untimed]);
-    let [late] = &rig.take(Listing::Single, &[named("d", EventType::Foul, Side::Home, 11)])[..] else { panic!() };
+    let [late] = &rig.take(Listing::Single, &[named("d", EventType::Foul, Side::Home, 11)])[..] else {
+        panic!()
+    };
     assert!(!late.late);
 }
 
@@ -256,7 +267,8 @@ fn bounds_hold() {
     let foul = incident(EventType::Foul, None, 1);
     let told = rig.take(Listing::Single, &vec![foul.clone(); MAX_EQUALS + 3]);
     assert_eq!((told.len(), rig.incidents.refused()), (MAX_EQUALS, 3));
-    let [long] = &rig.take(Listing::Single, &[of(&"é".repeat(MAX_TEXT), incident(EventType::Foul, None, 2))])[..]
+    let [long] =
+        &rig.take(Listing::Single, &[of(&"é".repeat(MAX_TEXT), incident(EventType::Foul, None, 2))])[..]
     else {
         panic!()
     };
@@ -394,7 +406,8 @@ fn a_real_match_with_ids_in_any_disorder() {
         match dice.roll(20) {
             0 => {
                 let id = to_state.pop();
-                let one = id.map(|id| [EventType::Goal, EventType::Shot].map(|kind| named(id, kind, Side::Home, 20)));
+                let one = id
+                    .map(|id| [EventType::Goal, EventType::Shot].map(|kind| named(id, kind, Side::Home, 20)));
                 rig.take(Listing::Single, &one.into_iter().flatten().collect::<Vec<_>>());
             }
             1 => _ = rig.delete(&to_delete.pop().into_iter().collect::<Vec<_>>()),
@@ -465,7 +478,15 @@ fn ball(one: &Value) -> Incident {
         }
     }
     let period = one["innings"].as_u64().map(|innings| innings as u8);
-    Incident { kind: EventType::ScoreChange, source_id: None, side: None, period, clock, feed_at: None, details }
+    Incident {
+        kind: EventType::ScoreChange,
+        source_id: None,
+        side: None,
+        period,
+        clock,
+        feed_at: None,
+        details,
+    }
 }
 
 /// Whether two may be the same ball.
