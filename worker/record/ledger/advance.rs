@@ -35,7 +35,16 @@ impl Ledger {
             Input::Base { report, source, facts, teams, registers, values } => {
                 let (values, facts, teams) = (Values::new(registers, values), facts.clone(), teams.cloned());
                 let loaded_at = report.at;
-                let load = Candidate { report, source, facts, teams, values, loaded_at, marks: None };
+                let load = Candidate {
+                    report,
+                    source,
+                    facts,
+                    teams,
+                    values,
+                    loaded_at,
+                    marks: None,
+                    stated: Vec::new(),
+                };
                 self.base(load, now, out);
             }
             Input::Obs { report, registers, changes } => self.observe(report, registers, changes, now, out),

@@ -1,11 +1,14 @@
 //! From what is told of an incident to an event of the match's ledger; called by `Ledger::advance`.
 
 use super::registers::Revision;
-use super::{Incident, Incidents, Listing, Ordering, Telling, What};
+use super::{Incident, Incidents, Listing, Ordering, Stated, Telling, What};
 use crate::record::ledger::event::{EventType, Lane, NewEvent, Payload};
 use crate::record::ledger::{Ledger, Outcome, Report};
 use std::time::Instant;
 use touchline_common::model::Phase;
+
+/// The most statements of a candidate that are held.
+const MAX_STATED: usize = 64;
 
 /// What a source states at one time.
 #[derive(Clone, Copy, Debug)]
@@ -39,9 +42,13 @@ impl Ledger {
         now: Instant,
         out: &mut Outcome,
     ) {
+        let needs_no_owner = statement.needs_no_owner();
+        if !needs_no_owner && self.hold_for_candidate(report, statement, out) {
+            return;
+        }
         // Before the first load it is not known what registers tell.
         let is_owner = self.epoch() == Some(report.epoch);
-        if self.owner.is_none() || !is_owner && !statement.needs_no_owner() {
+        if self.owner.is_none() || !is_owner && !needs_no_owner {
             out.refused = true;
             return;
         }
@@ -56,6 +63,22 @@ impl Ledger {
         incidents.delete(statement.deleted, &mut told);
         out.lost += incidents.refused() - refused + statement.unknown;
         self.report_incidents(report, told, out);
+    }
+
+    /// Nothing of a candidate is told before it is adopted. Whether it is of one.
+    fn hold_for_candidate(&mut self, report: Report, statement: &Statement<'_>, out: &mut Outcome) -> bool {
+        let candidate = self.candidate.as_mut().filter(|candidate| candidate.report.epoch == report.epoch);
+        let Some(candidate) = candidate else { return false };
+        if statement.listing == Listing::Whole {
+            // Deletions before it are in it.
+            candidate.stated.clear();
+        }
+        if candidate.stated.len() >= MAX_STATED {
+            candidate.stated.remove(0);
+            out.lost += 1;
+        }
+        candidate.stated.push(Stated::of(statement));
+        true
     }
 
     /// What was held is told when its time is over.

@@ -5,7 +5,7 @@ use crate::record::ledger::event::EventType;
 use touchline_common::model::{IncidentListing, IncidentOrder, Incidents, StatedIncident};
 
 /// What a statement borrows from.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stated {
     listing: IncidentListing,
     ordering: Ordering,
@@ -25,6 +25,12 @@ impl Stated {
         let incidents: Vec<Incident> = incidents.into_iter().filter_map(read).collect();
         let unknown = u64::try_from(count - incidents.len()).unwrap_or(u64::MAX);
         Stated { listing, ordering, incidents, deleted, unknown }
+    }
+
+    /// A copy, to be held.
+    pub fn of(statement: &Statement<'_>) -> Stated {
+        let Statement { listing, ordering, incidents, deleted, unknown } = *statement;
+        Stated { listing, ordering, incidents: incidents.to_vec(), deleted: deleted.to_vec(), unknown }
     }
 
     pub fn statement(&self) -> Statement<'_> {

@@ -463,3 +463,31 @@ fn types_that_no_incident_states_are_not_compared() {
     rig.wait(Duration::from_secs(1)).wait(Duration::from_secs(60));
     assert_eq!(mismatches(&rig), []);
 }
+
+#[test]
+fn what_a_candidate_states_is_told_once_it_is_adopted() {
+    let unnamed =
+        |minute| Incident { source_id: None, clock: Some(StatedClock::new(minute, 0)), ..foul(Some("Bold")) };
+    let by_candidate = |rig: &mut Rig, listing, incidents: &[Incident]| {
+        rig.n += 1;
+        let report = Report { n: rig.n, epoch: Epoch(2), clock: None, at: rig.wall, version: 4 };
+        let statement = Statement { listing, ordering: CLOCKED, incidents, deleted: &[], unknown: 0 };
+        rig.give(&Input::Incidents { report, statement });
+        assert!(rig.last.is_empty());
+    };
+    let mut rig = Rig::soccer();
+    rig.state(Listing::Whole, &[unnamed(1), unnamed(2)], &[]).wait(Duration::from_secs(10));
+    let base = START;
+    rig.base(2, W2, &base);
+    for _ in 0..100 {
+        by_candidate(&mut rig, Listing::Single, &[unnamed(7)]);
+    }
+    by_candidate(&mut rig, Listing::Whole, &[unnamed(2), unnamed(3)]);
+    by_candidate(&mut rig, Listing::Single, &[unnamed(4)]);
+    rig.switch(2, Owner::Alive).gone(W1).wait(Duration::from_secs(10));
+    assert_eq!(rig.switched, Some(Epoch(2)));
+    let clocks: Vec<_> =
+        rig.standing().iter().filter(|e| e.kind == EventType::Foul).map(|e| e.clock).collect();
+    assert_eq!(clocks, [Some(120), Some(180), Some(240)]);
+    assert_eq!(rig.refused, 0);
+}
