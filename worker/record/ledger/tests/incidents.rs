@@ -295,6 +295,59 @@ mod any_order {
             }
         }
 
+        /// Whatever the score was and the source stated before: as many goals stand as the registers say, and the n-th of a
+        /// side says what the whole list's n-th states.
+        #[test]
+        fn goals_are_the_registers_and_say_what_the_list_states(
+            steps in prop::collection::vec((step(), 0i64..5, any::<bool>()), 0..12),
+            list in prop::collection::vec(happening(), 0..8),
+            score in (0i64..5, 0i64..5),
+        ) {
+            let named = |one: &Incident| one.source_id.is_some();
+            let list: Vec<Incident> = list.into_iter().filter(named).collect();
+            let mut rig = Rig::soccer();
+            rig.stated(&[]);
+            for (step, value, home) in steps {
+                match step {
+                    Step::State(listing, all) => _ = rig.state(listing, &all, &[]),
+                    Step::Delete(id) => _ = rig.state(Listing::Single, &[], &[&(id + 10).to_string()]),
+                    Step::Wait => _ = rig.wait(Duration::from_secs(10)),
+                    Step::Restart => {
+                        rig.restart(Owner::Alive);
+                        rig.attach(W1);
+                    }
+                }
+                rig.obs(1, &[(if home { HOME } else { AWAY }, value)]);
+            }
+            rig.state(Listing::Whole, &list, &[]).obs(1, &[(HOME, score.0), (AWAY, score.1)]);
+            rig.wait(Duration::from_secs(10));
+            let standing = rig.standing();
+            let goals: Vec<_> = standing.iter().filter(|event| event.kind == EventType::Goal).collect();
+            for (side, count) in [(Side::Home, score.0), (Side::Away, score.1)] {
+                let of: BTreeMap<i64, &NewEvent> = goals
+                    .iter()
+                    .filter(|goal| goal.side == Some(side))
+                    .map(|goal| match &goal.payload {
+                        Payload::Count { n } | Payload::Detailed { n: Some(n), .. } => (*n, **goal),
+                        other => panic!("{other:?}"),
+                    })
+                    .collect();
+                prop_assert_eq!(goals.iter().filter(|goal| goal.side == Some(side)).count() as i64, count);
+                prop_assert_eq!(of.keys().copied().collect::<Vec<_>>(), (1..=count).collect::<Vec<_>>());
+                let mut stated: Vec<&Incident> = list
+                    .iter()
+                    .filter(|one| one.kind == EventType::Goal && one.side == Some(side))
+                    .collect();
+                stated.sort_by_key(|one| one.clock);
+                stated.dedup_by_key(|one| one.clock);
+                for (n, one) in (1..).zip(stated).take_while(|(n, _)| *n <= count) {
+                    prop_assert_eq!(of[&n].clock, one.clock.map(|clock| clock.0));
+                }
+            }
+            let rows: HashSet<_> = rig.all.iter().map(|event| (event.id, event.revision)).collect();
+            prop_assert_eq!(rows.len(), rig.all.len(), "each row is another");
+        }
+
         /// However registers and incidents come in between each other, there are as many goals as the registers say, and
         /// each says what the incident of its number states.
         #[test]
