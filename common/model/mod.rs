@@ -4,6 +4,7 @@
 
 pub mod change;
 pub mod ids;
+pub mod incident;
 pub mod observation;
 pub mod price;
 pub mod register;
@@ -11,6 +12,7 @@ pub mod scoring;
 
 pub use change::{Change, MarketValue, OddsChange, SelectionValue};
 pub use ids::{Epoch, FeedId, Generation, Handle, MatchId, MatchKey, SlotId};
+pub use incident::{IncidentListing, IncidentOrder, Incidents, StatedIncident};
 pub use observation::{Clock, Facts, Listing, RegisterChange};
 pub use price::Price;
 pub use register::{Phase, Register, Registers, Side};

@@ -3,7 +3,7 @@
 use super::MatchSlot;
 use touchline_common::ipc::messages::data::MatchBase;
 use touchline_common::model::{
-    Change, Clock, Handle, MarketValue, OddsChange, RegisterChange, SelectionValue,
+    Change, Clock, Handle, Incidents, MarketValue, OddsChange, RegisterChange, SelectionValue,
 };
 
 /// When a message was read.
@@ -36,6 +36,8 @@ pub trait Sink: Names {
     );
     /// A delta changed registers, the comment or a statistic.
     fn observed(&mut self, slot: MatchSlot, seen: &Seen<'_>);
+    /// What a source states of single happenings; behind the base or observation of the same read.
+    fn incidents(&mut self, _slot: MatchSlot, _stated: Incidents, _received: Received) {}
     /// A delta changed markets or selections; in the order of its attributes.
     fn odds(&mut self, slot: MatchSlot, changes: &[OddsChange<'_>], received: Received);
     /// A message of the match is about to be applied: what goes wrong from now on is about it.

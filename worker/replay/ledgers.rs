@@ -34,7 +34,7 @@ pub(super) struct Ledgers {
 
 struct Held {
     ledger: Ledger,
-    ids: HashSet<EventId, foldhash::fast::RandomState>,
+    ids: HashSet<(EventId, u32), foldhash::fast::RandomState>,
 }
 
 impl Ledgers {
@@ -119,7 +119,7 @@ impl Ledgers {
         });
         held.ledger.advance(input, now, &mut self.outcome);
         for event in std::mem::take(&mut self.outcome).events {
-            if held.ids.insert(event.id) {
+            if held.ids.insert((event.id, event.revision)) {
                 let lane = self.config.lane(event.kind, event.lane).as_str();
                 self.rows.push(row(feed, key, held.ledger.sport(), lane, &event));
             }
@@ -130,7 +130,7 @@ impl Ledgers {
 fn row(feed: &str, key: &MatchKey, sport: Option<&str>, lane: &str, event: &NewEvent) -> Value {
     let at = jiff::Timestamp::from_microsecond(event.at).unwrap_or_default();
     json!({
-        "id": event.id.to_string(), "revision": 0, "retracts": event.retracts.map(|id| id.to_string()),
+        "id": event.id.to_string(), "revision": event.revision, "retracts": event.retracts.map(|id| id.to_string()),
         "match": key.id.as_str(), "feed": feed, "sport": sport, "type": event.kind.as_str(), "lane": lane,
         "side": event.side.map(Side::as_str), "minute": event.clock.map(|clock| clock / 60),
         "second": event.clock.map(|clock| clock % 60), "period": event.period, "at": format!("{at:.6}"),

@@ -8,6 +8,7 @@ use crate::feed::diffusion::{ResumeState, Session, SessionConfig, State};
 use crate::feed::{ConnectionEvent, Event, Plan, SessionKind};
 use crate::payload::{MatchSlot, Names, Received, Seen, Sink, TreeError, Trees};
 use crate::raw::Mark;
+use crate::record::ledger::incidents::Stated;
 use crate::record::ledger::{Input, Report, Source};
 use crate::scan;
 use serde_json::{Map, Value};
@@ -17,8 +18,8 @@ use touchline_common::config::{Config, FeedConfig};
 use touchline_common::ipc::messages::data::{EndReason, MatchBase, Section, SectionKey};
 use touchline_common::ipc::messages::worker::ReleaseReason;
 use touchline_common::model::{
-    Clock, Epoch, FeedId, Generation, Handle, MarketValue, MatchId, MatchKey, OddsChange, SelectionValue,
-    SlotId,
+    Clock, Epoch, FeedId, Generation, Handle, Incidents, MarketValue, MatchId, MatchKey, OddsChange,
+    SelectionValue, SlotId,
 };
 
 pub(super) struct Worker {
@@ -427,6 +428,13 @@ impl Sink for Reporter<'_> {
         let Some((key, report)) = self.reports.report(slot, seen.clock, at) else { return };
         let (registers, changes) = (seen.registers, seen.changes);
         self.ledgers.advance(&key, &Input::Obs { report, registers, changes }, at);
+    }
+
+    fn incidents(&mut self, slot: MatchSlot, stated: Incidents, received: Received) {
+        let at = received.wall_us;
+        let Some((key, report)) = self.reports.report(slot, None, at) else { return };
+        let stated = Stated::new(stated);
+        self.ledgers.advance(&key, &Input::Incidents { report, statement: stated.statement() }, at);
     }
 
     // Rows of odds are not replayed.

@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use std::time::Instant;
 use touchline_common::ipc::CodecError;
 use touchline_common::ipc::messages::data::{BulkBody, EndReason, MatchBase, MatchBody};
-use touchline_common::model::{Handle, MarketValue, OddsChange, SelectionValue};
+use touchline_common::model::{Handle, Incidents, MarketValue, OddsChange, SelectionValue};
 
 /// Reports to the recorder what happens to `matches`.
 pub struct Reporter<'a> {
@@ -56,6 +56,11 @@ impl Sink for Reporter<'_> {
         let at = seen.received.wall_us;
         let (registers, changes) = (Cow::Borrowed(seen.registers), Cow::Borrowed(seen.changes));
         self.send(slot, MatchBody::Obs { registers, changes, clock: seen.clock, at }, at);
+    }
+
+    fn incidents(&mut self, slot: MatchSlot, stated: Incidents, received: Received) {
+        let at = received.wall_us;
+        self.send(slot, MatchBody::Incidents { stated, at }, at);
     }
 
     fn odds(&mut self, slot: MatchSlot, changes: &[OddsChange<'_>], received: Received) {

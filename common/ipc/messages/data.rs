@@ -8,8 +8,8 @@
 use super::Message;
 use crate::ipc::frame::HEADER_LEN;
 use crate::model::{
-    Change, Clock, Epoch, Facts, Generation, Handle, MarketValue, MatchKey, OddsChange, RegisterChange,
-    Registers, SelectionValue, SlotId,
+    Change, Clock, Epoch, Facts, Generation, Handle, Incidents, MarketValue, MatchKey, OddsChange,
+    RegisterChange, Registers, SelectionValue, SlotId,
 };
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -135,6 +135,12 @@ pub enum MatchBody<'a> {
     },
     /// The answer to [`FromRecorderData::Mark`]: all that the server had sent is reported before this.
     Mark { token: u64 },
+    /// What a source states of single happenings; the last variant, so that those before keep their tags.
+    Incidents {
+        stated: Incidents,
+        /// Wall clock of the read, microseconds since 1970 UTC.
+        at: i64,
+    },
 }
 
 /// Why a worker stops sending a match.
@@ -384,6 +390,10 @@ mod tests {
         let (registers, changes) = (Cow::Borrowed(&[][..]), Cow::Borrowed(&[][..]));
         assert!(!is_end(&encoded(&of_match(MatchBody::Obs { registers, changes, clock: None, at }))));
         assert!(!is_end(&encoded(&of_match(MatchBody::Mark { token: 2 }))));
+        let stated = Incidents { deleted: vec!["7".into()], ..Incidents::default() };
+        let incidents = encoded(&of_match(MatchBody::Incidents { stated, at }));
+        assert!(!is_end(&incidents));
+        assert_eq!(incidents.get(12..16), Some(&4u32.to_le_bytes()[..]), "tags stay");
         assert!(!is_end(&encoded_bulk(&of_bulk(BulkBody::Obs { changes: Cow::Borrowed(&[]), at }))));
     }
 }

@@ -23,14 +23,32 @@ const CONCLUDES: Duration = Duration::from_secs(5);
 impl Ledger {
     /// Takes one input; `now` is a monotonic time, by which alone anything expires. What follows is added to `out`.
     pub fn advance(&mut self, input: &Input<'_>, now: Instant, out: &mut Outcome) {
+        let first = out.events.len();
+        self.take(input, now, out);
+        let at = if let Input::Tick { at } = *input { at } else { self.known_at };
+        self.enrich(first, at, out);
+        self.verify_incidents(at, now, out);
+    }
+
+    fn take(&mut self, input: &Input<'_>, now: Instant, out: &mut Outcome) {
         match *input {
             Input::Base { report, source, facts, teams, registers, values } => {
                 let (values, facts, teams) = (Values::new(registers, values), facts.clone(), teams.cloned());
                 let loaded_at = report.at;
-                let load = Candidate { report, source, facts, teams, values, loaded_at, marks: None };
+                let load = Candidate {
+                    report,
+                    source,
+                    facts,
+                    teams,
+                    values,
+                    loaded_at,
+                    marks: None,
+                    stated: Vec::new(),
+                };
                 self.base(load, now, out);
             }
             Input::Obs { report, registers, changes } => self.observe(report, registers, changes, now, out),
+            Input::Incidents { report, ref statement } => self.take_incidents(report, statement, now, out),
             Input::Lost { epoch, count, since } => {
                 out.lost += count;
                 if self.epoch() == Some(epoch) {
@@ -60,7 +78,8 @@ impl Ledger {
     pub fn deadline(&self) -> Option<Instant> {
         let settled = self.waiting.as_ref().map(|waiting| waiting.since + self.settle);
         let concludes = self.concluding.as_ref().map(|concluding| concluding.until);
-        settled.into_iter().chain(concludes).chain(self.decides_at()).min()
+        let held = self.incidents.as_ref().and_then(|incidents| incidents.deadline());
+        settled.into_iter().chain(concludes).chain(held).chain(self.decides_at()).min()
     }
 
     fn base(&mut self, load: Candidate, now: Instant, out: &mut Outcome) {
@@ -328,6 +347,7 @@ impl Ledger {
             self.die(at, "worker_died", now, out);
         }
         self.settle(at, now, out);
+        self.release_incidents(at, now, out);
         if self.concluding.as_ref().is_some_and(|concluding| concluding.until <= now) {
             self.conclude_now(now, out);
         }

@@ -2,6 +2,7 @@
 
 use super::identity::EventId;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::num::NonZero;
 pub use touchline_common::config::Lane;
 use touchline_common::model::{Epoch, Side};
@@ -37,6 +38,8 @@ event_types! {
     MatchStarted = "match_started",
     PeriodStart = "period_start",
     PeriodEnd = "period_end",
+    AddedTime = "added_time",
+    Timeout = "timeout",
     MatchEnded = "match_ended",
     Goal = "goal",
     ScoreChange = "score_change",
@@ -46,14 +49,19 @@ event_types! {
     /// One card; its colour is in the payload.
     Card = "card",
     Corner = "corner",
+    Shot = "shot",
+    Foul = "foul",
+    ThrowIn = "throw_in",
     Penalty = "penalty",
+    PenaltyShootout = "penalty_shootout",
     Substitution = "substitution",
+    Var = "var",
     Wicket = "wicket",
     Suspended = "suspended",
     Resumed = "resumed",
     StatChange = "stat_change",
     Comment = "comment",
-    /// A register moved by more than is reported step by step.
+    /// A register moved by more than is reported step by step, or differs from what incidents state.
     Mismatch = "mismatch",
     /// From here the match is not followed.
     GapStart = "gap_start",
@@ -131,16 +139,66 @@ pub enum Payload {
         /// After.
         to: i64,
     },
+    /// A register, and how many of its steps incidents state.
+    Differs {
+        register: String,
+        value: i64,
+        incidents: i64,
+        /// Whether that is over: they are equal again.
+        healed: bool,
+    },
+    /// What a source says of a happening beside its place and side, such as the player.
+    Incident(BTreeMap<String, String>),
+    /// A register's event, and what an incident says beside it.
+    Detailed {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        color: Option<Color>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        n: Option<i64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        period: Option<i64>,
+        #[serde(flatten)]
+        details: BTreeMap<String, String>,
+    },
     /// Why a match is not followed.
     Gap {
         reason: &'static str,
     },
 }
 
+/// What registers state of their events; no detail takes its place.
+const STEP_MEMBERS: [&str; 3] = ["n", "color", "period"];
+
+impl Payload {
+    /// A register's event with more details.
+    pub(super) fn detailed(step: Payload, mut details: BTreeMap<String, String>) -> Payload {
+        details.retain(|key, _| !STEP_MEMBERS.contains(&key.as_str()));
+        let (color, n, period) = match step {
+            Payload::Count { n } => (None, Some(n), None),
+            Payload::Card { color, n } => (Some(color), Some(n), None),
+            Payload::Period { period } => (None, None, Some(period)),
+            Payload::None {} => (None, None, None),
+            Payload::Change { .. }
+            | Payload::Place { .. }
+            | Payload::Comment { .. }
+            | Payload::Stat { .. }
+            | Payload::Retracted { .. }
+            | Payload::Jump { .. }
+            | Payload::Differs { .. }
+            | Payload::Incident(_)
+            | Payload::Detailed { .. }
+            | Payload::Gap { .. } => return step,
+        };
+        if details.is_empty() { step } else { Payload::Detailed { color, n, period, details } }
+    }
+}
+
 /// One event, complete but for `seq`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewEvent {
     pub id: EventId,
+    /// 0, and one higher each time that the same happening is told otherwise.
+    pub revision: u32,
     pub retracts: Option<EventId>,
     pub kind: EventType,
     /// Its lane, before the configuration moves types.
@@ -151,11 +209,15 @@ pub struct NewEvent {
     pub period: Option<&'static str>,
     /// When the worker read it, microseconds since 1970 UTC.
     pub at: i64,
+    /// The source's own time of it, microseconds since 1970 UTC.
+    pub feed_at: Option<i64>,
     pub epoch: Epoch,
     pub version: u64,
     pub order: i64,
     /// The score after it.
     pub score: Option<(i64, i64)>,
+    /// Whether something that comes after it in the match was told before it.
+    pub late: bool,
     /// Whether it was found after a gap.
     pub recovered: bool,
     pub payload: Payload,
@@ -185,6 +247,13 @@ mod tests {
             ),
             (Payload::Retracted { kind: EventType::MatchEnded, n: 0 }, r#"{"type":"match_ended","n":0}"#),
             (Payload::Gap { reason: "moved" }, r#"{"reason":"moved"}"#),
+            (
+                Payload::detailed(
+                    Payload::Card { color: Color::Red, n: 2 },
+                    ["color", "player"].map(|key| (key.to_owned(), "Bold".to_owned())).into(),
+                ),
+                r#"{"color":"red","n":2,"player":"Bold"}"#,
+            ),
         ] {
             assert_eq!(serde_json::to_string(&payload).unwrap(), text);
         }

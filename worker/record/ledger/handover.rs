@@ -4,6 +4,7 @@
 //! From a living owner: once all registers of both are equal and both have since answered a mark, so that equality is not
 //! mere silence; after `ADOPT_DEADLINE` in any case, with a gap. From a silent or dead owner: at once. Pure; called by `advance`.
 
+use super::incidents::Stated;
 use super::steps::{Mode, Seen};
 use super::values::{Trust, Values};
 use super::{Ledger, Outcome, OwnerState, Report, Source, Teams, Writer};
@@ -30,6 +31,8 @@ pub(super) struct Candidate {
     /// Wall clock of the load's read, microseconds.
     pub(super) loaded_at: i64,
     pub(super) marks: Option<Marks>,
+    /// What it stated of incidents since its newest whole list; the newest, at most `MAX_STATED`.
+    pub(super) stated: Vec<Stated>,
 }
 
 /// Owner and candidate were asked for a mark when they became equal.
@@ -145,9 +148,14 @@ impl Ledger {
     }
 
     fn adopt(&mut self, now: Instant, out: &mut Outcome) {
-        if let Some(candidate) = self.candidate.take() {
-            out.switched = Some(candidate.report.epoch);
+        if let Some(mut candidate) = self.candidate.take() {
+            let report = candidate.report;
+            out.switched = Some(report.epoch);
+            let stated = std::mem::take(&mut candidate.stated);
             self.follow(*candidate, Trust::Higher, now, out);
+            for stated in &stated {
+                self.take_incidents(report, &stated.statement(), now, out);
+            }
         }
     }
 

@@ -11,10 +11,20 @@ use touchline_common::model::Side;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventId(u128);
 
+/// A text of any length as one of [`ID_LEN`] characters.
+pub fn shortened(text: &str) -> String {
+    EventId(siphash128([0, 0], text.as_bytes())).to_string()
+}
+
 pub const ID_LEN: usize = 20;
 const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 
 impl EventId {
+    /// As a number, by which what is otherwise equal is put in an order that is the same for ever.
+    pub fn number(self) -> u128 {
+        self.0
+    }
+
     /// The id as text, in bytes that are all ASCII.
     pub fn to_ascii(self) -> [u8; ID_LEN] {
         let mut out = [0; ID_LEN];
@@ -93,6 +103,24 @@ impl Scope {
         }
         let EventId(hash) = parts.id();
         EventId((hash >> 76 << 76) | (u128::from(n) << 40) | (u128::from(place) << 28))
+    }
+
+    /// An incident that its source names, the `k`-th time that it stands.
+    pub fn named_incident(&self, kind: EventType, source_id: &str, k: u32) -> EventId {
+        self.begin(kind, 7).text(source_id).number(k.into()).id()
+    }
+
+    /// An incident without a name: the `rank`-th of those that state the same. `clock`: seconds as the feed states them.
+    pub fn stated_incident(
+        &self,
+        kind: EventType,
+        (side, period, clock): (Option<Side>, Option<u8>, Option<u32>),
+        rank: u32,
+        k: u32,
+    ) -> EventId {
+        let parts = self.begin(kind, 8).text(side.map_or("", Side::as_str));
+        let parts = parts.number(period.map_or(-1, i64::from)).number(clock.map_or(-1, i64::from));
+        parts.number(rank.into()).number(k.into()).id()
     }
 
     /// The taking back of `id`; each id is taken back at most once, a repetition has another.

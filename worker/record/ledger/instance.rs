@@ -35,6 +35,7 @@ impl Ledger {
         self.close_gap(load.report.at, out);
         self.scope.next_instance();
         self.steps = Steps::default();
+        self.incidents = None;
         self.gap = Gap::default();
         self.waiting = None;
         self.ended = false;

@@ -10,6 +10,7 @@ mod advance;
 pub mod event;
 mod handover;
 pub mod identity;
+pub mod incidents;
 mod instance;
 mod saved;
 mod steps;
@@ -19,11 +20,12 @@ mod values;
 
 pub use event::{Color, EventType, NewEvent, Payload};
 pub use identity::{EventId, Scope};
-pub use saved::LEDGER_VERSION;
+pub use saved::{LEDGER_VERSION, OLDEST_LEDGER_VERSION};
 pub use steps::Step;
 pub use touchline_common::config::Lane;
 
 use handover::{Candidate, Wanted};
+use incidents::{Incidents, Statement};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 use touchline_common::ipc::messages::data::EndReason;
@@ -93,6 +95,11 @@ pub enum Input<'a> {
         report: Report,
         registers: &'a [RegisterChange],
         changes: &'a [Change<'a>],
+    },
+    /// What a source states of single happenings.
+    Incidents {
+        report: Report,
+        statement: Statement<'a>,
     },
     /// Observations were dropped by their worker. A `Base` or `End` follows.
     Lost {
@@ -248,6 +255,8 @@ pub struct Ledger {
     /// The coordinator has no such match any more; its worker is to report the end.
     concluding: Option<Concluding>,
     steps: Steps,
+    /// Of sources that state happenings; from the first statement on.
+    incidents: Option<Box<Incidents>>,
     order: i64,
     gap: Gap,
     ended: bool,
@@ -291,6 +300,7 @@ impl Ledger {
             waiting: None,
             concluding: None,
             steps: Steps::default(),
+            incidents: None,
             order: 0,
             gap: Gap::default(),
             ended: false,

@@ -4,6 +4,7 @@
 //! says where they begin, and a row is written for registers alone.
 
 use super::event::EventType;
+use super::incidents::IncidentsV1;
 use super::steps::Step;
 use super::values::Waiting;
 use super::{Gap, Ledger, OwnerState, PhaseMark, Source, Steps, Teams, Writer};
@@ -12,11 +13,13 @@ use touchline_common::ipc::messages::recorder::Owner;
 use touchline_common::model::{Epoch, Facts, Generation, Register, SlotId};
 
 /// The version of what [`Ledger::save`] writes.
-pub const LEDGER_VERSION: i64 = 2;
+pub const LEDGER_VERSION: i64 = 3;
+/// The oldest that [`Ledger::restored`] reads.
+pub const OLDEST_LEDGER_VERSION: i64 = 2;
 
-/// The second form. The first, of stores of schema 1, had its `order` in a column beside it.
+/// The third form. The second knew no incidents; the first, of stores of schema 1, had its `order` in a column beside it.
 #[derive(Serialize, Deserialize)]
-struct LedgerV2 {
+struct LedgerV3 {
     facts: Facts,
     owner: Option<(u64, u16, u32)>,
     registers: Vec<(Register, i64)>,
@@ -39,6 +42,9 @@ struct LedgerV2 {
     /// Registers that wait to be believed, and the number of the load that showed them: it is committed and does not come again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     waiting: Option<(u64, Vec<(Register, i64)>)>,
+    /// Once a source has stated some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    incidents: Option<IncidentsV1>,
 }
 
 // The signature is serde's.
@@ -54,7 +60,7 @@ impl Ledger {
     /// None in practice: the type has no map keys or floats that JSON lacks.
     pub fn save(&self) -> Result<String, serde_json::Error> {
         let steps = &self.steps;
-        serde_json::to_string(&LedgerV2 {
+        serde_json::to_string(&LedgerV3 {
             facts: self.facts.clone(),
             owner: self.owner.map(|o| (o.epoch.0, o.source.slot.0, o.source.generation.0)),
             registers: self.known.registers.iter().map(|(register, value)| (*register, *value)).collect(),
@@ -70,6 +76,7 @@ impl Ledger {
             instance: self.scope.instance(),
             teams: self.teams.clone(),
             waiting: self.waiting.as_ref().and_then(Waiting::saved),
+            incidents: self.incidents.as_ref().map(|incidents| incidents.saved()),
         })
     }
 
@@ -78,8 +85,8 @@ impl Ledger {
     /// # Errors
     /// When the text is no ledger of the first form.
     pub fn migrate(text: &str, order: i64) -> Result<String, serde_json::Error> {
-        let old: LedgerV2 = serde_json::from_str(text)?;
-        serde_json::to_string(&LedgerV2 { order, ..old })
+        let old: LedgerV3 = serde_json::from_str(text)?;
+        serde_json::to_string(&LedgerV3 { order, ..old })
     }
 
     /// The ledger that [`Ledger::save`] wrote as `text`, over one that knows nothing yet. `order`: the place of the newest event that
@@ -88,7 +95,7 @@ impl Ledger {
     /// # Errors
     /// When the text is no ledger of this version.
     pub fn restored(mut self, text: &str, order: i64, worker: Owner) -> Result<Ledger, serde_json::Error> {
-        let saved: LedgerV2 = serde_json::from_str(text)?;
+        let saved: LedgerV3 = serde_json::from_str(text)?;
         self.facts = saved.facts;
         let state = match worker {
             Owner::Alive => OwnerState::Detached,
@@ -113,6 +120,9 @@ impl Ledger {
         self.scope = self.scope.of_instance(saved.instance);
         self.teams = saved.teams;
         self.waiting = saved.waiting.map(|(n, registers)| Waiting::restored(n, registers));
+        if let Some(incidents) = saved.incidents {
+            self.restore_incidents(incidents);
+        }
         Ok(self)
     }
 }

@@ -5,6 +5,7 @@ use super::identity::EventId;
 use super::values::is_known;
 use super::{Lane, Ledger, MAX_MEMORY, MAX_STEPS, ORDER_STEP, PhaseMark, Report};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::num::NonZero;
 use touchline_common::model::{Change, Phase, Register, Scoring, Side};
 
@@ -84,6 +85,8 @@ impl Counter {
 }
 
 const MAX_FALL: i64 = 256;
+const PHASES: [EventType; 4] =
+    [EventType::MatchStarted, EventType::PeriodStart, EventType::PeriodEnd, EventType::MatchEnded];
 
 impl Ledger {
     pub(super) fn step(&mut self, register: Register, value: i64, seen: &mut Seen<'_>) {
@@ -339,7 +342,7 @@ impl Ledger {
         for n in to.saturating_add(1)..=from.min(to.saturating_add(MAX_FALL)) {
             if let Some(step) = self.step_of(register, n) {
                 let k = self.taken_back(&step).saturating_add(1);
-                self.steps.taken.insert(step, k);
+                self.set_taken(step, k);
             }
         }
         self.bound_taken();
@@ -368,11 +371,18 @@ impl Ledger {
         id
     }
 
+    fn set_taken(&mut self, step: Step, k: u32) {
+        self.steps.taken.insert(step, k);
+        if let Some(incidents) = &mut self.incidents {
+            incidents.step_taken_back(step);
+        }
+    }
+
     fn taken_back(&self, step: &Step) -> u32 {
         self.steps.taken.get(step).copied().unwrap_or(self.steps.taken_floor)
     }
 
-    fn step_id(&self, step: &Step) -> EventId {
+    pub(super) fn step_id(&self, step: &Step) -> EventId {
         let k = self.taken_back(step);
         let Step(kind, color, side, set, n) = *step;
         let detail = match color {
@@ -396,12 +406,15 @@ impl Ledger {
     ) {
         let id = self.step_id(&step);
         self.push(id, step.0, lane, side, payload, seen);
+        if let Some(incidents) = &mut self.incidents {
+            incidents.step_told(step, id);
+        }
     }
 
     fn retract(&mut self, step: Step, side: Option<Side>, n: i64, seen: &mut Seen<'_>) {
         let gone = self.step_id(&step);
         let k = self.taken_back(&step).saturating_add(1);
-        self.steps.taken.insert(step, k);
+        self.set_taken(step, k);
         self.bound_taken();
         let id = self.scope.retract(gone);
         let payload = Payload::Retracted { kind: step.0, n };
@@ -418,6 +431,19 @@ impl Ledger {
             self.steps.taken_floor = highest.saturating_add(1);
             self.steps.taken.clear();
         }
+    }
+
+    /// The types that the known registers make.
+    pub(super) fn made_by_registers(&self) -> BTreeSet<EventType> {
+        let kinds = |register: &Register| match rule(*register, self.facts.scoring) {
+            Rule::Phase => PHASES.to_vec(),
+            Rule::Points => vec![EventType::Point],
+            Rule::Suspended => vec![EventType::Suspended, EventType::Resumed],
+            Rule::Total(_) => vec![EventType::ScoreChange],
+            Rule::Indexed { kind, .. } | Rule::Counter(Counter { kind, .. }) => vec![kind],
+            Rule::None => Vec::new(),
+        };
+        self.known.registers.keys().flat_map(kinds).collect()
     }
 
     /// The step that brings a register to `n`, the other side standing as it does.
@@ -457,6 +483,7 @@ impl Ledger {
         let Report { epoch, clock, at, version, .. } = seen.report;
         seen.events.push(NewEvent {
             id,
+            revision: 0,
             retracts: None,
             kind,
             lane,
@@ -464,23 +491,34 @@ impl Ledger {
             clock: clock.filter(|_| !recovered).map(|clock| clock.seconds),
             period: self.period(),
             at,
+            feed_at: None,
             epoch,
             version,
             order: self.order,
             score: self.score(),
+            late: false,
             recovered,
             payload,
         });
     }
 
-    fn score(&self) -> Option<(i64, i64)> {
+    pub(super) fn score(&self) -> Option<(i64, i64)> {
         let of = |side| self.known.registers.get(&Register::Score(side)).copied();
         Some((of(Side::Home)?, of(Side::Away)?))
     }
 
     /// The phase in words; in sports of sets or frames those stand for it.
     fn period(&self) -> Option<&'static str> {
-        let phase = *self.known.registers.get(&Register::Phase)?;
+        self.phase_name(*self.known.registers.get(&Register::Phase)?)
+    }
+
+    /// A name of [`Ledger::phase_name`] as it is kept for ever.
+    pub(super) fn phase_named(&self, name: &str) -> Option<&'static str> {
+        let phases = (0..=9).chain([Phase::FINISHED.0, Phase::ABANDONED.0]);
+        phases.filter_map(|phase| self.phase_name(phase)).find(|known| *known == name)
+    }
+
+    pub(super) fn phase_name(&self, phase: i64) -> Option<&'static str> {
         let halves = matches!(self.sport(), Some("soccer" | "futsal" | "handball"));
         let has_sets = self.facts.scoring.has_sets();
         Some(match phase {

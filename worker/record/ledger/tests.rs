@@ -3,6 +3,7 @@
 
 mod gaps;
 mod handover;
+mod incidents;
 mod instances;
 mod properties;
 

@@ -3,6 +3,7 @@
 //! The loop has checked numbers and handles; a frame that does not decode breaks its channel, and nothing more of that is taken.
 
 use super::Store;
+use crate::record::ledger::incidents::Stated;
 use crate::record::ledger::{Input, LastSign, Report, Source};
 use crate::record::thread::{Chunk, Reply};
 use hashbrown::HashMap;
@@ -120,6 +121,12 @@ impl Store {
                 let (registers, changes) = (&registers[..], &changes[..]);
                 let report = Report { n, epoch, clock, at, version };
                 self.advance(&key, &Input::Obs { report, registers, changes });
+            }
+            MatchBody::Incidents { stated, at } => {
+                incoming.reports(at, came);
+                let stated = Stated::new(stated);
+                let report = Report { n, epoch, clock: None, at, version };
+                self.advance(&key, &Input::Incidents { report, statement: stated.statement() });
             }
             MatchBody::End { why, lost, at } => {
                 incoming.reports(at, came);

@@ -4,7 +4,7 @@ use super::{LIMIT, Marks, Shared, Store, retention, schema};
 use crate::record::RecordError;
 use crate::record::config::RecordConfig;
 use crate::record::files::Files;
-use crate::record::ledger::{LEDGER_VERSION, Ledger, Outcome};
+use crate::record::ledger::{LEDGER_VERSION, Ledger, OLDEST_LEDGER_VERSION, Outcome};
 use crate::record::sqlite::{adopt_parent, beside};
 use crate::record::store::write::Batch;
 use crate::record::time::wall_us;
@@ -220,7 +220,7 @@ fn ledger(row: &Row<'_>, config: &RecordConfig, worker: Owner) -> rusqlite::Resu
     let (feed, id): (String, String) = (row.get(0)?, row.get(1)?);
     let (format, text, order): (i64, String, i64) = (row.get(2)?, row.get(3)?, row.get(4)?);
     let restored = match format {
-        LEDGER_VERSION => {
+        OLDEST_LEDGER_VERSION..=LEDGER_VERSION => {
             let fresh = Ledger::new(&feed, &id, config.store.settle.get());
             fresh.restored(&text, order, worker).map_err(|error| error.to_string())
         }

@@ -123,7 +123,7 @@ pub fn prepare(connection: &mut Connection, now_us: i64) -> rusqlite::Result<Opt
     Ok(None)
 }
 
-/// From schema 1: rows of prices go, the ledgers get their second form. Returns how many rows went.
+/// From schema 1: rows of prices go, the ledgers get the newest form. Returns how many rows went.
 fn migrate(transaction: &Transaction<'_>) -> rusqlite::Result<i64> {
     let count = || transaction.query_row("SELECT count(*) FROM events", [], |row| row.get::<_, i64>(0));
     let before = count()?;

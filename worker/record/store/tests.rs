@@ -7,7 +7,9 @@ use rusqlite::params;
 use touchline_common::config::{Config, FeedConfig};
 use touchline_common::ipc::encode_frame;
 use touchline_common::ipc::messages::data::{EndReason, MatchBase, MatchBody, MatchFrame, Name, Named};
-use touchline_common::model::{Facts, FeedId, Generation, Handle, Scoring, SlotId};
+use touchline_common::model::{
+    Facts, FeedId, Generation, Handle, Incidents, Scoring, SlotId, StatedIncident,
+};
 
 fn base(id: &str) -> Job {
     base_of(id, 1, 1)
@@ -161,6 +163,57 @@ fn a_worker_has_one_question_at_a_time() {
     marks.forget(source);
     marks.wanted.insert(source);
     assert_eq!(marks.questions().len(), 1);
+}
+
+/// A foul of this player, as the worker's `n`-th frame.
+fn foul(n: u64, player: &str) -> Job {
+    let incident = StatedIncident {
+        kind: "foul".into(),
+        source_id: Some("7".into()),
+        clock: Some(750),
+        feed_at: Some(1_000_000),
+        details: [("player".to_owned(), player.to_owned())].into(),
+        ..StatedIncident::default()
+    };
+    let stated = Incidents { incidents: vec![incident], ..Incidents::default() };
+    let mut bytes = Vec::new();
+    let body = MatchBody::Incidents { stated, at: 5 };
+    encode_frame(&MatchFrame { n, handle: Handle(1), body }, 0, 0, &mut bytes).unwrap();
+    frames(1, bytes)
+}
+
+#[test]
+fn incidents_outlive_the_recorder_with_their_ledger() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(&folder);
+    let Opened { mut store, .. } = open(&config, "parent").unwrap();
+    store.take(base("M1"));
+    store.take(foul(2, "Bold"));
+    store.take(foul(3, "Short"));
+    store.commit(false);
+    let order = store.ledgers.values().next().unwrap().order();
+    drop(store);
+    let Opened { mut store, .. } = open(&config, "parent").unwrap();
+    // The worker names its matches again on each channel, and sends again what was not acknowledged.
+    let named = Named::Match { key: MatchKey { feed: FeedId(0), id: "M1".into() }, epoch: Epoch(1) };
+    let mut bytes = Vec::new();
+    encode_frame(&Name { handle: Handle(1), named }, 0, 0, &mut bytes).unwrap();
+    store.take(frames(1, bytes));
+    store.take(foul(3, "Short"));
+    store.take(foul(4, "Long"));
+    store.commit(false);
+    let mut statement = store
+        .connection
+        .prepare("SELECT revision, \"order\", minute, feed_at, payload FROM events WHERE type = 'foul' ORDER BY seq")
+        .unwrap();
+    let rows = statement
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)))
+        .unwrap();
+    let rows: Vec<(i64, i64, i64, String, String)> = rows.collect::<rusqlite::Result<_>>().unwrap();
+    let want = ["Bold", "Short", "Long"].map(|player| format!(r#"{{"player":"{player}"}}"#));
+    assert_eq!(rows.iter().map(|row| row.4.clone()).collect::<Vec<_>>(), want);
+    assert_eq!(rows.iter().map(|row| row.0).collect::<Vec<_>>(), [0, 1, 2]);
+    assert!(rows.iter().all(|row| row.1 == order && row.2 == 12 && row.3.starts_with("1970-01-01T00:00:01")));
 }
 
 #[test]

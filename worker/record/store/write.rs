@@ -173,11 +173,10 @@ pub(super) fn add_to_meta(connection: &Connection, key: &str, change: i64) -> ru
     Ok(())
 }
 
-/// Nothing here is a revision, has a time of the feed's own or came late.
 const INSERT_EVENT: &str = r#"
 INSERT INTO events(seq, id, revision, retracts, feed, match, sport, type, lane, side, minute, second, period, at,
     feed_at, epoch, version, "order", score, late, recovered, payload)
-VALUES (?1, ?2, 0, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, NULL, ?14, ?15, ?16, ?17, 0, ?18, ?19)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)
 ON CONFLICT (id, revision) DO NOTHING"#;
 
 /// Gives each event its `seq`. A happening that stands in the store already is no row and takes no number.
@@ -205,6 +204,7 @@ fn events(
             let inserted = insert.execute(params![
                 seq + 1,
                 text(&id),
+                event.revision,
                 retracts.as_ref().map(|id| text(id)),
                 feed,
                 group.key.id.as_str(),
@@ -216,10 +216,12 @@ fn events(
                 event.clock.map(|clock| clock % 60),
                 event.period,
                 at.as_str(),
+                event.feed_at.map(rfc3339),
                 as_i64(event.epoch.0),
                 as_i64(event.version),
                 event.order,
                 score,
+                event.late,
                 event.recovered,
                 text(&body),
             ])?;
