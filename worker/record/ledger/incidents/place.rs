@@ -10,6 +10,9 @@ use crate::record::ledger::event::EventType;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+/// A place in the sequence, and the slot that has it.
+type Placed = (Key, usize);
+
 /// The room that is made for each of those that are told again.
 const ROOM: i64 = 1 << 10;
 
@@ -168,8 +171,8 @@ impl Incidents {
 
     /// What must be told again for `key` to find room, and the orders between which all of that is told; none: behind
     /// everything.
-    fn room(&self, key: Key, before: Option<i64>) -> (Vec<(Key, usize)>, Option<(i64, i64)>) {
-        let mut moved: Vec<(Key, usize)> = Vec::new();
+    fn room(&self, key: Key, before: Option<i64>) -> (Vec<Placed>, Option<(i64, i64)>) {
+        let mut moved: Vec<Placed> = Vec::new();
         for (next, index) in self.told.range(key..) {
             let Some(order) = self.order_of(*index) else { continue };
             // A whole step may be a register's.

@@ -172,8 +172,10 @@ fn is_enriched(kind: EventType) -> bool {
     )
 }
 
-/// The registers that count steps, with the type of these and, of cards, the colour.
-const COUNTERS: [(EventType, u8, fn(Side) -> Register); 7] = [
+/// A type of step, of cards their colour, and the register that counts them.
+type Counter = (EventType, u8, fn(Side) -> Register);
+
+const COUNTERS: [Counter; 7] = [
     (EventType::Goal, 0, Register::Score),
     (EventType::Card, 1, Register::YellowCards),
     (EventType::Card, 2, Register::RedCards),

@@ -398,10 +398,9 @@ fn a_real_match_with_ids_in_any_disorder() {
     assert_eq!(deleted.len(), 5);
     let mut dice = Dice::new();
     let mut rig = Rig::by_clock(8);
-    let mut copies = dice.disorder(&all, 24).into_iter();
     let (mut to_state, mut to_delete) = (deleted.clone(), deleted.clone());
     // Each false one comes once, and so does its deletion, whichever is first.
-    while let Some(one) = copies.next() {
+    for one in dice.disorder(&all, 24) {
         rig.take(Listing::Single, &[one]);
         match dice.roll(20) {
             0 => {
