@@ -13,14 +13,6 @@ use serde::Serialize;
 
 /// Keys of a `[[feed]]` of a kind that is not built: there is no section yet that could read them.
 pub(super) const FEED_KEYS: &[&str] = &[
-    "rooms",
-    "rooms_file",
-    "ranking",
-    "max_rooms",
-    "max_per_address",
-    "heartbeat",
-    "auth_file",
-    "users",
     "window",
     "per_host",
     "interval",

@@ -3,6 +3,7 @@
 //! Invariant: everything here is plain data. Documents themselves are JSON text; the rules by which a tree becomes a document are in `docs/documents.md`.
 
 pub mod change;
+pub mod chat;
 pub mod ids;
 pub mod incident;
 pub mod observation;
@@ -11,6 +12,7 @@ pub mod register;
 pub mod scoring;
 
 pub use change::{Change, MarketValue, OddsChange, SelectionValue};
+pub use chat::{ChatKind, ChatLine};
 pub use ids::{Epoch, FeedId, Generation, Handle, MatchId, MatchKey, SlotId};
 pub use incident::{IncidentListing, IncidentOrder, Incidents, StatedIncident};
 pub use observation::{Clock, Facts, Listing, RegisterChange};

@@ -3,7 +3,7 @@
 use super::MatchSlot;
 use touchline_common::ipc::messages::data::MatchBase;
 use touchline_common::model::{
-    Change, Clock, Handle, Incidents, MarketValue, OddsChange, RegisterChange, SelectionValue,
+    Change, ChatLine, Clock, Handle, Incidents, MarketValue, OddsChange, RegisterChange, SelectionValue,
 };
 
 /// When a message was read.
@@ -40,6 +40,8 @@ pub trait Sink: Names {
     fn incidents(&mut self, _slot: MatchSlot, _stated: Incidents, _received: Received) {}
     /// A delta changed markets or selections; in the order of its attributes.
     fn odds(&mut self, slot: MatchSlot, changes: &[OddsChange<'_>], received: Received);
+    /// What was said and given in a room; in the order of the message.
+    fn chat(&mut self, _slot: MatchSlot, _lines: &[ChatLine<'_>], _received: Received) {}
     /// A message of the match is about to be applied: what goes wrong from now on is about it.
     fn approached(&mut self, _slot: MatchSlot) {}
     /// A message was applied to a match, whether or not anything changed: once, even if it changed several of its nodes.

@@ -5,9 +5,11 @@
 //! read and printed.
 
 mod diffusion;
+mod rooms;
 mod section;
 
 pub use diffusion::{DiffusionConfig, Payload, Protocol};
+pub use rooms::{Ranking, RoomsConfig, Users};
 
 use super::headers::Headers;
 use super::secret::Secret;
@@ -73,16 +75,23 @@ section! {
         /// The password, once resolved. Never read from or written to the file.
         password: Secret,
         + diffusion: DiffusionConfig,
+        + rooms: RoomsConfig,
     }
 }
 
 impl FeedConfig {
     fn keys() -> impl Iterator<Item = &'static str> {
-        FeedConfig::KEYS.iter().chain(DiffusionConfig::KEYS).copied()
+        FeedConfig::KEYS.iter().chain(DiffusionConfig::KEYS).chain(RoomsConfig::KEYS).copied()
     }
 
     fn read_key<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
-        if FeedConfig::KEYS.contains(&key) { self.read(key, map) } else { self.diffusion.read(key, map) }
+        if FeedConfig::KEYS.contains(&key) {
+            self.read(key, map)
+        } else if DiffusionConfig::KEYS.contains(&key) {
+            self.diffusion.read(key, map)
+        } else {
+            self.rooms.read(key, map)
+        }
     }
 
     /// Subscriptions that one worker may be given, its own included; under `dumps` it holds at most `max_subscriptions` of them at a time.
@@ -106,7 +115,8 @@ impl Serialize for FeedConfig {
         self.write(&mut map)?;
         match self.kind {
             FeedKind::Diffusion => self.diffusion.write(&mut map)?,
-            FeedKind::Poll | FeedKind::Rooms | FeedKind::Push => {}
+            FeedKind::Rooms => self.rooms.write(&mut map)?,
+            FeedKind::Poll | FeedKind::Push => {}
         }
         map.end()
     }
