@@ -4,6 +4,7 @@
 //! what a program published against it. `server` speaks the wire, `truth` is the way to ask, `replay` plays recorded
 //! matches. None of it uses the worker's tree: what both compute is computed twice, from the same page of rules.
 
+pub mod api;
 mod model;
 pub mod options;
 pub mod oracle;
