@@ -4,7 +4,7 @@
 //! one that cannot be read is an error here: to pass over its rows would be to lose them. Called by a sink's thread.
 
 use crate::record::config::RecordConfig;
-use crate::record::hours::read::{CHAT_OBJECT, ODDS, odds_object};
+use crate::record::hours::read::{ODDS, chat_object, odds_object};
 use crate::record::hours::schema::TYPE;
 use crate::record::hours::{self, file_name, hour_of_seq};
 use crate::record::query::rows::EVENT;
@@ -193,11 +193,11 @@ impl Tail {
 
 /// What asks an hour's file for rows of both lanes.
 fn bulk_sql(file: &Connection) -> rusqlite::Result<String> {
-    let odds = odds_object(file)?;
+    let (odds, chat) = (odds_object(file)?, chat_object(file)?);
     Ok(format!(
         "SELECT o.seq AS seq, s.feed, s.match, {TYPE}, 'odds', {odds} {ODDS} WHERE o.seq > ?1
         UNION ALL
-        SELECT c.seq, c.feed, c.match, c.type, 'chat', {CHAT_OBJECT} FROM chat c WHERE c.seq > ?1
+        SELECT c.seq, c.feed, c.match, c.type, 'chat', {chat} FROM chat c WHERE c.seq > ?1
         ORDER BY seq LIMIT ?2"
     ))
 }
