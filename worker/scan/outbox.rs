@@ -416,7 +416,7 @@ mod tests {
     proptest! {
         #[test]
         fn every_kept_frame_arrives_once_in_order(
-            ops in prop::collection::vec((0_u8..7, 1_u32..4), 1..200),
+            ops in prop::collection::vec((0_u8..9, 1_u32..4), 1..200),
             window in prop::sample::select(vec![80_usize, 600]),
         ) {
             let mut outbox = Outbox::new(600, window);
@@ -439,6 +439,8 @@ mod tests {
                         outbox.push_answer(frame(serial));
                         answer = Some(serial);
                     }
+                    6 => outbox.push_chat(handle, frame(serial), 1, 0),
+                    7 => _ = outbox.unheard(handle),
                     _ => {
                         outbox.resume(committed, |_| ended += 1);
                         seen.retain(|(n, _)| *n <= committed);

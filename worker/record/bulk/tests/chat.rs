@@ -290,3 +290,45 @@ proptest! {
         prop_assert_eq!(said, expected);
     }
 }
+
+/// What an example of `docs/consumers.md` finds in the current hour file, a row a line.
+fn example(bench: &Bench, file: &str) -> Vec<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/examples/consumers").join(file);
+    let sql = std::fs::read_to_string(path).unwrap();
+    let mut statement = bench.bulk.hours.connection().prepare(&sql).unwrap();
+    let columns = statement.column_count();
+    let rows = statement.query_map(rusqlite::named_params! { ":match": "R" }, |row| {
+        let cell = |at| row.get::<_, rusqlite::types::Value>(at).map(|value| format!("{value:?}"));
+        (0..columns).map(cell).collect::<rusqlite::Result<Vec<String>>>()
+    });
+    rows.unwrap().map(|row| row.unwrap().join(" ")).collect()
+}
+
+#[test]
+fn the_store_answers_the_examples_questions() {
+    let mut bench = Bench::new();
+    bench.open(1, A);
+    bench.adopt("R", 1);
+    let by = |user: &'static str, line: ChatLine<'static>| ChatLine { user: user.into(), ..line };
+    let lines = [
+        comment("a", "hello"),
+        comment("b", "spam"),
+        by("bob", comment("c", "hi")),
+        by("", comment("d", "who")),
+        ChatLine { amount: Some(7), ..line(ChatKind::Gift, "g", "rose") },
+        ChatLine { amount: Some(30), ..line(ChatKind::SuperChat, "s", "look") },
+        line(ChatKind::Retract, "b", ""),
+    ];
+    bench.send(1, A, Frames::default().room(1, "R", 1).room(2, "S", 2).say(1, 1, &lines).say(2, 2, &lines));
+    bench.commit();
+    assert_eq!(
+        example(&bench, "comments_per_minute.sql"),
+        [r#"Text("1970-01-01T00:00") Integer(4) Integer(2)"#]
+    );
+    let expected = [
+        r#"Text("ann") Integer(2) Integer(1) Integer(37)"#,
+        "Null Integer(1) Integer(0) Integer(0)",
+        r#"Text("bob") Integer(1) Integer(0) Integer(0)"#,
+    ];
+    assert_eq!(example(&bench, "comments_per_user.sql"), expected);
+}
