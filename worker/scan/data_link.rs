@@ -28,8 +28,9 @@ pub const RENDER_BELOW: usize = 256 * 1024;
 /// Observations of a stream that may be under way without an acknowledgement, bytes. A commit follows within some 10 ms, or 100 ms of
 /// the bulk stream, so this is no bound on the rate.
 const WINDOWS: PerStream<usize> = PerStream { matches: 1024 * 1024, bulk: 4 * 1024 * 1024 };
-/// Lines of chat in a frame at most: a frame is bounded, and so is what an overflow drops at once.
+/// Lines of chat in a frame at most, and bytes of their texts beyond which none is added: what an overflow drops at once.
 const FRAME_LINES: usize = 256;
+const FRAME_TEXT: usize = 256 * 1024;
 /// The longest message from the recorder, bytes.
 const IN_LIMIT: u32 = 64 * 1024;
 
@@ -190,7 +191,9 @@ impl DataLink {
         lines: &[ChatLine<'_>],
         at: i64,
     ) -> Result<(), CodecError> {
-        for lines in lines.chunks(FRAME_LINES) {
+        let mut rest = lines;
+        while let Some((lines, behind)) = rest.split_at_checked(fitting(rest)).filter(|_| !rest.is_empty()) {
+            rest = behind;
             let body = BulkBody::Chat { lines: Cow::Borrowed(lines), at };
             let frame = self.encode(&BulkFrame { n: 0, handle, body })?;
             let count = u32::try_from(lines.len()).unwrap_or(u32::MAX);
@@ -391,6 +394,17 @@ impl DataLink {
         }
         self.taken = 0;
     }
+}
+
+/// How many of the lines go into one frame: one at least, if there is one.
+fn fitting(lines: &[ChatLine<'_>]) -> usize {
+    let mut bytes = 0;
+    let fits = |line: &&ChatLine<'_>| {
+        let has_room = bytes < FRAME_TEXT;
+        bytes += line.id.len() + line.user.len() + line.text.len();
+        has_room
+    };
+    lines.iter().take(FRAME_LINES).take_while(fits).count()
 }
 
 /// What both streams dropped of a match, as one gap.

@@ -371,10 +371,8 @@ pub struct OddsRow {
     pub won: Option<bool>,
 }
 
-// The signature is that of a filter.
-#[allow(clippy::trivially_copy_pass_by_ref)]
-fn is_known(text: &&str) -> bool {
-    !text.is_empty()
+fn known(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
 }
 
 /// A row of a room. What is empty of its texts is not known, but for the id.
@@ -452,7 +450,7 @@ impl<'a> Writer<'a> {
     pub fn chat(&mut self, row: &ChatRow<'_>) -> rusqlite::Result<()> {
         let seq = self.tail.seq + 1;
         let ChatRow { at, feed, of, id, kind, user, text, amount, feed_at } = *row;
-        let (user, text) = (Some(user).filter(is_known), Some(text).filter(is_known));
+        let (user, text) = (known(user), known(text));
         self.chat.execute(params![seq, at, feed, of, id, kind.as_str(), user, text, amount, feed_at])?;
         self.tail.seq = seq;
         Ok(())

@@ -178,6 +178,38 @@ fn say(link: &mut DataLink, handle: Handle, ids: std::ops::Range<i64>) {
 }
 
 #[test]
+fn frames_of_chat_are_bounded() {
+    let mut link = link(PerStream { matches: 1 << 20, bulk: 64 << 20 });
+    let handle = follow(&mut link);
+    let line = |text: &str| ChatLine {
+        kind: ChatKind::Comment,
+        id: "".into(),
+        user: "".into(),
+        text: Cow::from(text.to_owned()),
+        amount: None,
+        feed_at: None,
+    };
+    let (short, long) = (line("x"), line(&"x".repeat(2 * FRAME_TEXT)));
+    for (lines, expected) in [
+        (vec![], vec![]),
+        (vec![short.clone(); 2 * FRAME_LINES + 1], vec![FRAME_LINES, FRAME_LINES, 1]),
+        (vec![short.clone(), long.clone(), long.clone(), short.clone()], vec![2, 1, 1]),
+    ] {
+        let mut rest = &lines[..];
+        let mut counts = Vec::new();
+        while !rest.is_empty() {
+            counts.push(fitting(rest));
+            rest = &rest[fitting(rest)..];
+        }
+        assert_eq!(counts, expected);
+        let held = link.outboxes.bulk.unacknowledged();
+        link.observe_chat(handle, &lines, 1).unwrap();
+        assert_eq!(link.outboxes.bulk.unacknowledged() > held, !lines.is_empty());
+    }
+    assert_eq!(link.outboxes.bulk.lines_dropped(), 0);
+}
+
+#[test]
 fn chat_that_found_no_room_is_a_gap_of_the_match() {
     let mut link = link(PerStream { matches: 1 << 20, bulk: 1_000 });
     let handles = [follow(&mut link), follow(&mut link)];
