@@ -7,6 +7,7 @@
 //! for people. `match` is `FEED/ID` or `ID`.
 
 mod client;
+mod kinds;
 mod lane;
 mod lines;
 mod message;
@@ -17,6 +18,7 @@ pub mod views;
 mod tests;
 
 pub use client::{Client, Stream};
+pub use kinds::{Followed, KindsOf, all_kinds, kinds_of};
 pub use lane::EventLane;
 pub use lines::{LineError, LineReader};
 pub use message::{Answer, Code, ControlError, Request};

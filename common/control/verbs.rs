@@ -42,6 +42,8 @@ const TIMEOUT: Arg = ("timeout_ms", ArgKind::Whole);
 const FOLLOW: Arg = ("follow", ArgKind::Switch);
 const SINCE: Arg = ("since", ArgKind::Whole);
 const LIMIT: Arg = ("limit", ArgKind::Whole);
+/// One type of rows, or more between commas.
+const TYPE: Arg = ("type", ArgKind::Text);
 const MARKET: Arg = ("market", ArgKind::Text);
 
 pub const VERBS: &[Verb] = &[
@@ -52,7 +54,7 @@ pub const VERBS: &[Verb] = &[
     look("matches", &[("feed", ArgKind::Text), WORKER, ("state", ArgKind::Text), TIMEOUT]),
     look("match", &[MATCH]),
     look("gaps", &[]),
-    look("events", &[FOLLOW, SINCE, MATCH, ("lane", ArgKind::Text), LIMIT, MARKET]),
+    look("events", &[FOLLOW, SINCE, MATCH, ("lane", ArgKind::Text), TYPE, LIMIT, MARKET]),
     look("odds", &[MATCH, MARKET, FOLLOW, SINCE, LIMIT]),
     look("health", &[]),
     look("wait-ready", &[TIMEOUT]),

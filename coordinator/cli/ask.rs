@@ -119,8 +119,10 @@ pub(super) fn arguments(verb: &str, matches: &ArgMatches) -> Map<String, Value> 
 }
 
 fn argument(matches: &ArgMatches, name: &str) -> Option<Value> {
-    if let Ok(text) = matches.try_get_one::<String>(name) {
-        return text.map(|text| Value::from(text.as_str()));
+    if let Ok(texts) = matches.try_get_many::<String>(name) {
+        let joined =
+            |texts: clap::parser::ValuesRef<'_, String>| texts.cloned().collect::<Vec<_>>().join(",");
+        return texts.map(|texts| Value::from(joined(texts)));
     }
     if let Ok(number) = matches.try_get_one::<u64>(name) {
         return number.map(|number| Value::from(*number));

@@ -41,6 +41,7 @@ pub(super) fn of(verb: &str) -> &'static [Example] {
             ("events --follow", "new events as they happen"),
             ("events --match inplay/7 --since 0 --format csv", "all events of a match"),
             ("events --lane odds --follow", "every change of odds"),
+            ("events --match live/21396 --type comment,gift --follow", "what is said in a room"),
         ],
         "odds" => &[("odds inplay/7", "all odds of a match"), ("odds 7 --follow", "new odds as they happen")],
         "probe" => &[("probe inplay", "test the feed inplay of the configuration")],

@@ -10,7 +10,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser, ValueParser};
 use clap::{Arg, ArgAction, Command, value_parser};
 use std::path::PathBuf;
 use touchline_common::control::views::MatchViewState;
-use touchline_common::control::{EventLane, UNBUILT};
+use touchline_common::control::{EventLane, UNBUILT, all_kinds};
 use touchline_simulator::{BodyEncoding, OverCap, Payload};
 
 /// The end of every help: what the exit codes mean.
@@ -238,8 +238,17 @@ fn events() -> Command {
                 "lane",
                 "L",
                 one_of(&EventLane::NAMES),
-                "Only events of this lane [else: priority and normal]",
+                "Only events of this lane [else: that of their types, or priority and normal]",
             ),
+            option(
+                "type",
+                "TYPE",
+                PossibleValuesParser::new(all_kinds()),
+                "Only events of these types, such as goal or gift,super_chat [else: all types]",
+            )
+            .action(ArgAction::Append)
+            .value_delimiter(',')
+            .hide_possible_values(true),
             numeric("limit", "N", whole, "Maximum number of events [else: no limit with --since]"),
             option(
                 "format",

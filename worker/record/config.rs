@@ -3,7 +3,8 @@
 use super::ledger::{EventType, Lane};
 use std::path::PathBuf;
 use std::sync::Arc;
-use touchline_common::config::{Config, StoreConfig, StreamsConfig};
+use touchline_common::config::{Config, FeedKind, StoreConfig, StreamsConfig};
+use touchline_common::control::Followed;
 use touchline_common::model::MatchKey;
 
 /// The recorder's part of the configuration.
@@ -14,6 +15,8 @@ pub struct RecordConfig {
     pub feeds: Vec<Arc<str>>,
     /// How many of them are configured.
     pub configured: usize,
+    /// Which feeds are of rooms, by name.
+    pub rooms: Vec<Arc<str>>,
     /// The database, absolute.
     pub path: PathBuf,
     pub store: StoreConfig,
@@ -30,9 +33,11 @@ impl RecordConfig {
             let kind = EventType::ALL.iter().find(|kind| kind.as_str() == name)?;
             Some((*kind, *lane))
         };
+        let rooms = config.feed.iter().filter(|feed| feed.kind == FeedKind::Rooms);
         RecordConfig {
             feeds: config.feed.iter().map(|feed| Arc::from(feed.name.as_str())).collect(),
             configured: config.feed.len(),
+            rooms: rooms.map(|feed| Arc::from(feed.name.as_str())).collect(),
             path: config.store_path(),
             store: config.store.clone(),
             lanes: config.lanes.iter().filter_map(lane).collect(),
@@ -48,6 +53,15 @@ impl RecordConfig {
     /// The name of a match's feed, if it is known.
     pub fn feed(&self, key: &MatchKey) -> Option<&str> {
         self.feeds.get(usize::from(key.feed.0)).map(|name| &**name)
+    }
+
+    /// What a feed brings, by its name; without one what all that are configured bring.
+    pub fn followed(&self, feed: Option<&str>) -> Followed {
+        let is_of_rooms = match feed {
+            Some(feed) => self.rooms.iter().any(|rooms| **rooms == *feed),
+            None => self.configured > 0 && self.rooms.len() == self.configured,
+        };
+        if is_of_rooms { Followed::Rooms } else { Followed::Matches }
     }
 
     /// The lane of a type, unless the configuration leaves it where it is.

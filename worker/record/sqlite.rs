@@ -76,6 +76,31 @@ pub struct Filter {
     pub lane: Option<String>,
     /// Of the bulk stream only.
     pub market: Option<String>,
+    /// Only rows of these types; none: of all.
+    pub types: Vec<String>,
+}
+
+/// What the rows of one file must be, in SQL.
+#[derive(Debug)]
+pub struct Wanted {
+    /// A condition of columns `feed`, `match`, `lane`, `market`; empty: none.
+    of: String,
+    /// The numbers of the parameters that are types; empty: any type.
+    types: String,
+    /// The order of `seq`.
+    pub direction: &'static str,
+}
+
+impl Wanted {
+    /// The condition of feed, match, lane and market, if there is any.
+    pub fn of(&self) -> Option<&str> {
+        (!self.of.is_empty()).then_some(&*self.of)
+    }
+
+    /// What follows `WHERE seq > ?1` so that the type, which the SQL `column` says, is one that is wanted.
+    pub fn and_type(&self, column: &str) -> String {
+        if self.types.is_empty() { String::new() } else { format!("AND {column} IN ({})", self.types) }
+    }
 }
 
 /// Row objects and the highest `seq` among them.
@@ -83,13 +108,12 @@ pub type Rows = (Vec<String>, Option<i64>);
 
 impl Filter {
     /// Rows of one file, at most `limit`: those above `since` from the oldest on, or the newest first. `sql` makes the question, of `seq`
-    /// and a row's object, from the condition (of columns `feed`, `match`, `lane`, `market`; empty: none) and the direction; ?1 is the
-    /// `seq` to begin above, ?2 the limit.
+    /// and a row's object; ?1 is the `seq` to begin above, ?2 the limit.
     pub fn read(
         &self,
         file: &Connection,
         limit: usize,
-        sql: impl FnOnce(&str, &str) -> String,
+        sql: impl FnOnce(&Wanted) -> String,
     ) -> rusqlite::Result<Rows> {
         let (direction, since) = match self.since {
             Some(since) => ("ASC", since),
@@ -106,7 +130,13 @@ impl Filter {
                 wanted.push(format!("{column} = ?{}", values.len()));
             }
         }
-        let mut statement = file.prepare_cached(&sql(&wanted.join(" AND "), direction))?;
+        let mut types = Vec::new();
+        for name in &self.types {
+            values.push(name);
+            types.push(format!("?{}", values.len()));
+        }
+        let wanted = Wanted { of: wanted.join(" AND "), types: types.join(", "), direction };
+        let mut statement = file.prepare_cached(&sql(&wanted))?;
         let mut rows = statement.query(values.as_slice())?;
         let (mut lines, mut last) = (Vec::new(), None);
         while let Some(row) = rows.next()? {

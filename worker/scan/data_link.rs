@@ -8,17 +8,18 @@ use super::lag::Lag;
 use super::names::Names;
 use super::outbox::{Outbox, Room};
 use super::port::Port;
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::time::Instant;
 use touchline_common::ipc::messages::Message;
 use touchline_common::ipc::messages::data::{
-    BulkBody, BulkFrame, EndReason, FromRecorderData, MatchBase, MatchBody, MatchFrame, Open, PerStream,
-    Publish,
+    BulkBody, BulkFrame, EndReason, FromRecorderData, Lost, MatchBase, MatchBody, MatchFrame, Open,
+    PerStream, Publish,
 };
 use touchline_common::ipc::{Channel, ChannelError, CodecError, PROTO, ReadOutcome, encode_frame};
-use touchline_common::model::{Generation, Handle, SlotId};
+use touchline_common::model::{ChatLine, Generation, Handle, SlotId};
 
 /// Bytes handed to the channel at once: an observation waits behind one chunk of renderings at most.
 const CHUNK: usize = 64 * 1024;
@@ -27,6 +28,9 @@ pub const RENDER_BELOW: usize = 256 * 1024;
 /// Observations of a stream that may be under way without an acknowledgement, bytes. A commit follows within some 10 ms, or 100 ms of
 /// the bulk stream, so this is no bound on the rate.
 const WINDOWS: PerStream<usize> = PerStream { matches: 1024 * 1024, bulk: 4 * 1024 * 1024 };
+/// Lines of chat in a frame at most, and bytes of their texts beyond which none is added: what an overflow drops at once.
+const FRAME_LINES: usize = 256;
+const FRAME_TEXT: usize = 256 * 1024;
 /// The longest message from the recorder, bytes.
 const IN_LIMIT: u32 = 64 * 1024;
 
@@ -139,6 +143,7 @@ impl DataLink {
     /// [`CodecError::Encode`].
     pub fn base(&mut self, handle: Handle, mut base: MatchBase<'_>) -> Result<(), CodecError> {
         let Room::Free(dropped) = self.outboxes.matches.room(handle) else { return Ok(()) };
+        let dropped = both(dropped, self.outboxes.bulk.unheard(handle));
         base.lost = dropped;
         // Should this one be dropped as well, the gap still begins where it did.
         let since = dropped.map_or(base.at, |dropped| dropped.since.min(base.at));
@@ -176,6 +181,27 @@ impl DataLink {
         Ok(())
     }
 
+    /// Queues lines of chat, seen at `at` (wall clock, microseconds). Those that find no room are told of by the match's next base.
+    ///
+    /// # Errors
+    /// [`CodecError::Encode`].
+    pub fn observe_chat(
+        &mut self,
+        handle: Handle,
+        lines: &[ChatLine<'_>],
+        at: i64,
+    ) -> Result<(), CodecError> {
+        let mut rest = lines;
+        while let Some((lines, behind)) = rest.split_at_checked(fitting(rest)).filter(|_| !rest.is_empty()) {
+            rest = behind;
+            let body = BulkBody::Chat { lines: Cow::Borrowed(lines), at };
+            let frame = self.encode(&BulkFrame { n: 0, handle, body })?;
+            let count = u32::try_from(lines.len()).unwrap_or(u32::MAX);
+            self.outboxes.bulk.push_chat(handle, frame, count, at);
+        }
+        Ok(())
+    }
+
     /// Matches whose values are to be sent again, for there is room for them now; those of the match stream and those of the bulk
     /// stream.
     pub fn recoverable(&self) -> Vec<Handle> {
@@ -191,7 +217,7 @@ impl DataLink {
     /// # Errors
     /// [`CodecError::Encode`].
     pub fn end(&mut self, handle: Handle, why: EndReason, at: i64) -> Result<(), CodecError> {
-        let lost = self.outboxes.matches.forget(handle);
+        let lost = both(self.outboxes.matches.forget(handle), self.outboxes.bulk.forget_chat(handle));
         self.outboxes.bulk.forget(handle);
         let frame = self.encode(&MatchFrame { n: 0, handle, body: MatchBody::End { why, lost, at } })?;
         let taken = self.outboxes.matches.push_end(handle, frame);
@@ -367,6 +393,28 @@ impl DataLink {
             return;
         }
         self.taken = 0;
+    }
+}
+
+/// How many of the lines go into one frame: one at least, if there is one.
+fn fitting(lines: &[ChatLine<'_>]) -> usize {
+    let mut bytes = 0;
+    let fits = |line: &&ChatLine<'_>| {
+        let has_room = bytes < FRAME_TEXT;
+        bytes += line.id.len() + line.user.len() + line.text.len();
+        has_room
+    };
+    lines.iter().take(FRAME_LINES).take_while(fits).count()
+}
+
+/// What both streams dropped of a match, as one gap.
+fn both(one: Option<Lost>, other: Option<Lost>) -> Option<Lost> {
+    match (one, other) {
+        (Some(one), Some(other)) => {
+            Some(Lost { count: one.count + other.count, since: one.since.min(other.since) })
+        }
+        (Some(lost), None) | (None, Some(lost)) => Some(lost),
+        (None, None) => None,
     }
 }
 

@@ -2,8 +2,9 @@
 //!
 //! Frames are numbered when they are sent, densely, and kept until they are acknowledged; after the recorder's
 //! restart those above its `resume_after` go out again under their old numbers. At the bound a match's unsent
-//! frames are dropped and counted; once half of the room is free its values are sent again (`Base`). There is one for each
-//! stream. Pure: the data link writes what [`Outbox::take`] hands out.
+//! frames are dropped and counted; once half of the room is free its values are sent again (`Base`). Lines of chat stand for no
+//! value that could be sent again: what waits of them stays, those that come are dropped and counted until half of the room is
+//! free, and are a gap. There is one for each stream. Pure: the data link writes what [`Outbox::take`] hands out.
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
@@ -29,6 +30,9 @@ pub struct Outbox {
     unsent_ends: usize,
     overflowed: HashMap<Handle, Lost, RandomState>,
     dropped: u64,
+    /// Rooms of which lines were dropped, which nobody was told yet.
+    unheard: HashMap<Handle, Lost, RandomState>,
+    lines_dropped: u64,
 }
 
 /// A frame and what is to be known of it without decoding it.
@@ -45,6 +49,8 @@ struct Frame {
 enum Part {
     /// So many changes; dropped at the bound.
     Changes(u32),
+    /// What nothing that comes later stands for.
+    Lines,
     End,
     /// The answer to a question, of no match.
     Answer,
@@ -74,6 +80,8 @@ impl Outbox {
             unsent_ends: 0,
             overflowed: HashMap::default(),
             dropped: 0,
+            unheard: HashMap::default(),
+            lines_dropped: 0,
         }
     }
 
@@ -88,6 +96,27 @@ impl Outbox {
         } else {
             self.keep(Frame { handle, part: Part::Changes(changes), bytes, at });
         }
+    }
+
+    /// Takes an encoded frame of `lines` lines of chat of a match, seen at `at` (wall clock, microseconds). At the bound it is dropped, and
+    /// so is all chat of the match until [`Outbox::unheard`] told of it.
+    pub fn push_chat(&mut self, handle: Handle, bytes: Box<[u8]>, lines: u32, at: i64) {
+        let is_full = self.bytes + bytes.len() > self.limit;
+        if !is_full && !self.unheard.contains_key(&handle) {
+            return self.keep(Frame { handle, part: Part::Lines, bytes, at });
+        }
+        let lost = self.unheard.entry(handle).or_insert(Lost { count: 0, since: at });
+        lost.count += u64::from(lines);
+        lost.since = lost.since.min(at);
+        self.lines_dropped += u64::from(lines);
+    }
+
+    /// The chat of a match that was dropped, once, when half of the room is free: what comes from now on is taken again.
+    pub fn unheard(&mut self, handle: Handle) -> Option<Lost> {
+        if self.unheard.is_empty() || self.bytes > self.limit / 2 {
+            return None;
+        }
+        self.unheard.remove(&handle)
     }
 
     fn keep(&mut self, frame: Frame) {
@@ -127,17 +156,22 @@ impl Outbox {
         Room::Free(self.overflowed.remove(&handle))
     }
 
-    /// Matches of which frames were dropped and for which there is room now.
+    /// Matches of which frames or lines were dropped and for which there is room now.
     pub fn recoverable(&self) -> Vec<Handle> {
-        if self.overflowed.is_empty() || self.bytes > self.limit / 2 {
+        if self.overflowed.len() + self.unheard.len() == 0 || self.bytes > self.limit / 2 {
             return Vec::new();
         }
-        self.overflowed.keys().copied().collect()
+        self.overflowed.keys().chain(self.unheard.keys()).copied().collect()
     }
 
     /// What was dropped of a match of which nothing more comes.
     pub fn forget(&mut self, handle: Handle) -> Option<Lost> {
         self.overflowed.remove(&handle)
+    }
+
+    /// The chat that was dropped of a match of which nothing more comes.
+    pub fn forget_chat(&mut self, handle: Handle) -> Option<Lost> {
+        self.unheard.remove(&handle)
     }
 
     /// Takes the last frame of a match even at the bound, up to an eighth above it: it is small, and who never learns of the end of a
@@ -218,6 +252,11 @@ impl Outbox {
 
     pub fn dropped(&self) -> u64 {
         self.dropped
+    }
+
+    /// Lines of chat that were dropped.
+    pub fn lines_dropped(&self) -> u64 {
+        self.lines_dropped
     }
 }
 
@@ -349,10 +388,35 @@ mod tests {
         assert_eq!(outbox.unacknowledged(), 0);
     }
 
+    #[test]
+    fn chat_that_waits_stays_and_what_comes_is_dropped_until_half_is_free() {
+        let mut outbox = Outbox::new(200, 1000);
+        (1..=3).for_each(|serial| outbox.push_chat(A, frame(serial), 2, i64::from(serial)));
+        outbox.push(A, frame(4), 1, 4);
+        outbox.push(A, frame(5), 1, 5);
+        // Odds of the match make room for themselves with odds alone.
+        outbox.push(A, frame(6), 1, 6);
+        assert_eq!((outbox.dropped(), outbox.lines_dropped()), (3, 0));
+        outbox.push(B, frame(7), 1, 7);
+        outbox.push(B, frame(8), 1, 8);
+        (9..=10).for_each(|serial| outbox.push_chat(A, frame(serial), 2, i64::from(serial)));
+        assert_eq!((outbox.dropped(), outbox.lines_dropped()), (3, 4));
+        assert_eq!((outbox.unheard(A), outbox.recoverable()), (None, vec![]), "there is no room yet");
+        let serials: Vec<u8> = taken(&mut outbox, 1000).into_iter().map(|(_, serial)| serial).collect();
+        assert_eq!(serials, [1, 2, 3, 7, 8]);
+        outbox.acknowledge(3, none);
+        outbox.push_chat(A, frame(11), 1, 11);
+        assert_eq!(outbox.recoverable(), [A, A], "of both");
+        assert_eq!(outbox.unheard(A), Some(Lost { count: 5, since: 9 }));
+        assert_eq!((outbox.unheard(A), outbox.forget_chat(A)), (None, None), "it is told once");
+        outbox.push_chat(A, frame(12), 1, 12);
+        assert_eq!(taken(&mut outbox, 1000), [(6, 12)]);
+    }
+
     proptest! {
         #[test]
         fn every_kept_frame_arrives_once_in_order(
-            ops in prop::collection::vec((0_u8..7, 1_u32..4), 1..200),
+            ops in prop::collection::vec((0_u8..9, 1_u32..4), 1..200),
             window in prop::sample::select(vec![80_usize, 600]),
         ) {
             let mut outbox = Outbox::new(600, window);
@@ -375,6 +439,8 @@ mod tests {
                         outbox.push_answer(frame(serial));
                         answer = Some(serial);
                     }
+                    6 => outbox.push_chat(handle, frame(serial), 1, 0),
+                    7 => _ = outbox.unheard(handle),
                     _ => {
                         outbox.resume(committed, |_| ended += 1);
                         seen.retain(|(n, _)| *n <= committed);

@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use std::time::Instant;
 use touchline_common::ipc::CodecError;
 use touchline_common::ipc::messages::data::{BulkBody, EndReason, MatchBase, MatchBody};
-use touchline_common::model::{Handle, Incidents, MarketValue, OddsChange, SelectionValue};
+use touchline_common::model::{ChatLine, Handle, Incidents, MarketValue, OddsChange, SelectionValue};
 
 /// Reports to the recorder what happens to `matches`.
 pub struct Reporter<'a> {
@@ -66,6 +66,12 @@ impl Sink for Reporter<'_> {
     fn odds(&mut self, slot: MatchSlot, changes: &[OddsChange<'_>], received: Received) {
         let body = BulkBody::Obs { changes: Cow::Borrowed(changes), at: received.wall_us };
         self.send_odds(slot, body, changes.len(), received);
+    }
+
+    fn chat(&mut self, slot: MatchSlot, lines: &[ChatLine<'_>], received: Received) {
+        if let Some(handle) = self.handle(slot) {
+            check(self.link.observe_chat(handle, lines, received.wall_us));
+        }
     }
 
     fn approached(&mut self, slot: MatchSlot) {

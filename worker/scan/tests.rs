@@ -125,6 +125,7 @@ impl FakeRecorder {
                             assert!(self.named.contains(handle), "{change:?}");
                         }
                     }
+                    BulkBody::Chat { .. } => {}
                     BulkBody::End { .. } => _ = self.ended[1].insert(*handle),
                 }
             }

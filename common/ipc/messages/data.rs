@@ -8,7 +8,7 @@
 use super::Message;
 use crate::ipc::frame::HEADER_LEN;
 use crate::model::{
-    Change, Clock, Epoch, Facts, Generation, Handle, Incidents, MarketValue, MatchKey, OddsChange,
+    Change, ChatLine, Clock, Epoch, Facts, Generation, Handle, Incidents, MarketValue, MatchKey, OddsChange,
     RegisterChange, Registers, SelectionValue, SlotId,
 };
 use serde::{Deserialize, Serialize};
@@ -19,7 +19,7 @@ use std::borrow::Cow;
 pub enum Stream {
     /// Registers, incidents, statistics, comments, start and end, gaps.
     Match,
-    /// Prices, suspensions of markets and selections, markets opened and closed.
+    /// Prices, suspensions of markets and selections, markets opened and closed; what is said and given in rooms.
     Bulk,
 }
 
@@ -214,6 +214,13 @@ pub enum BulkBody<'a> {
         /// Wall clock, microseconds since 1970 UTC.
         at: i64,
     },
+    /// What was said and given in a room, in the order of the message; the last variant, so that those before keep their tags.
+    Chat {
+        #[serde(borrow)]
+        lines: Cow<'a, [ChatLine<'a>]>,
+        /// Wall clock of the read, microseconds since 1970 UTC.
+        at: i64,
+    },
 }
 
 /// One rendering of a match, applied as a unit.
@@ -325,8 +332,8 @@ pub fn is_end(body: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ipc::{FrameReader, decode_borrowed, encode_frame};
-    use crate::model::{Price, Register, Side};
+    use crate::ipc::{FrameReader, Header, decode_borrowed, encode_frame};
+    use crate::model::{ChatKind, Price, Register, Side};
 
     #[test]
     fn numbers_stand_at_one_place_and_texts_are_borrowed() {
@@ -395,5 +402,25 @@ mod tests {
         assert!(!is_end(&incidents));
         assert_eq!(incidents.get(12..16), Some(&4u32.to_le_bytes()[..]), "tags stay");
         assert!(!is_end(&encoded_bulk(&of_bulk(BulkBody::Obs { changes: Cow::Borrowed(&[]), at }))));
+        // Two lines: the number of them stands where the reason of an end does.
+        let line = |id| ChatLine {
+            kind: ChatKind::Comment,
+            id: Cow::Borrowed(id),
+            user: Cow::Borrowed("ann"),
+            text: Cow::Borrowed("hello"),
+            amount: None,
+            feed_at: Some(3),
+        };
+        let lines = [line("a"), line("b")];
+        let chat = of_bulk(BulkBody::Chat { lines: Cow::Borrowed(&lines), at });
+        let bytes = encoded_bulk(&chat);
+        assert!(!is_end(&bytes));
+        assert_eq!(bytes.get(12..16), Some(&3u32.to_le_bytes()[..]), "tags stay");
+        let length = u32::try_from(bytes.len()).unwrap();
+        let header = Header { kind: BulkFrame::KIND, flags: 0, request: 0, length };
+        let back: BulkFrame<'_> = decode_borrowed(&header, &bytes).unwrap();
+        assert_eq!(back, chat);
+        let BulkBody::Chat { lines, .. } = &back.body else { panic!("{back:?}") };
+        assert!(lines.iter().all(|line| matches!(line.text, Cow::Borrowed(_))), "{lines:?}");
     }
 }

@@ -261,7 +261,7 @@ pub struct LoadReport {
     pub published: u64,
     /// Messages that were counted as errors and skipped, in all.
     pub errors: u64,
-    /// Frames of the match stream that could not be held for the recorder, in all.
+    /// Frames of the match stream and lines of chat that could not be held for the recorder, in all.
     pub dropped: u64,
     /// Changes of odds that were left out because the recorder lagged behind, in all; the newest values follow.
     pub odds_conflated: u64,

@@ -1,13 +1,15 @@
 //! The event queue, one event a line, and odds over time.
 //!
 //! The daemon answers first and sends the events as lines after it. Lines for people (`line`) name the matches, for which the daemon is
-//! asked besides.
+//! asked besides. Rows of a room read like a chat (`chat`). Where `comment` is both, a source's commentary and what is said in
+//! rooms, the first row says which, and so the columns of CSV.
 
 use super::super::Code;
 use super::super::ask::{Daemon, arguments};
 use super::super::options::OutputFormat;
 use super::super::output::{Audience, Failure, Outcome, Printer};
 use super::super::table::{Column, left, right, short, table};
+use super::chat;
 use super::follow::Followed;
 use super::line;
 use super::{elements, owned, pair, plain};
@@ -15,7 +17,7 @@ use clap::ArgMatches;
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
-use touchline_common::control::EventLane;
+use touchline_common::control::{EventLane, KindsOf, kinds_of};
 
 /// The least time between two questions for the names of matches.
 const NAMES_PAUSE: Duration = Duration::from_secs(5);
@@ -32,11 +34,11 @@ const CHAT: &str = "seq,match,feed,type,lane,id,user,text,amount,at,feed_at";
 pub(crate) fn events(daemon: &Daemon, matches: &ArgMatches, out: &mut Printer<'_>) -> Outcome {
     let args = arguments("events", matches);
     let follow = matches.get_flag("follow");
-    let mut form = Form::of(matches, daemon, out.audience());
+    let mut form = Form::of(matches, daemon, out.audience())?;
     let mut left = matches.get_one::<u64>("limit").copied().unwrap_or(u64::MAX);
     let mut followed = Followed::begin(daemon, "events", args)?;
-    if let Form::Csv(columns) = form {
-        out.line(columns)?;
+    if let Form::Csv(Columns::Of(names)) = form {
+        out.line(names)?;
     }
     while left > 0 {
         let line = if follow {
@@ -47,8 +49,16 @@ pub(crate) fn events(daemon: &Daemon, matches: &ArgMatches, out: &mut Printer<'_
             let Some(line) = followed.next_of_the_past(daemon.line_timeout())? else { break };
             line
         };
+        if let Form::Csv(columns @ Columns::OfTheFirst) = &mut form {
+            let names = columns_of(EventLane::by_name(&owned(&row(&line)?, "lane")));
+            *columns = Columns::Of(names);
+            out.line(names)?;
+        }
         out.line(form.line(&line)?)?;
         left -= 1;
+    }
+    if let Form::Csv(Columns::OfTheFirst) = form {
+        out.line(EVENT)?;
     }
     Ok(Code::Done)
 }
@@ -56,37 +66,72 @@ pub(crate) fn events(daemon: &Daemon, matches: &ArgMatches, out: &mut Printer<'_
 /// How an event is written.
 enum Form<'d> {
     Json,
-    /// With these columns.
-    Csv(&'static str),
-    Text(Names<'d>),
+    Csv(Columns),
+    Text { names: Names<'d>, rooms: Rooms },
+}
+
+#[derive(Clone, Copy)]
+enum Columns {
+    /// Their names.
+    Of(&'static str),
+    /// The first row says which.
+    OfTheFirst,
+}
+
+/// Whether lines of a chat say which room they are from.
+#[derive(Clone, Copy)]
+enum Rooms {
+    One,
+    Many,
+}
+
+fn columns_of(lane: Option<EventLane>) -> &'static str {
+    match lane {
+        Some(EventLane::Odds) => ODDS,
+        Some(EventLane::Chat) => CHAT,
+        Some(EventLane::Priority | EventLane::Normal) | None => EVENT,
+    }
 }
 
 impl<'d> Form<'d> {
     /// The one that is asked for, else what the audience reads best.
-    fn of(matches: &ArgMatches, daemon: &'d Daemon, audience: Audience) -> Form<'d> {
+    ///
+    /// # Errors
+    /// Types that the lane has not, or that no lane has together.
+    fn of(matches: &ArgMatches, daemon: &'d Daemon, audience: Audience) -> Result<Form<'d>, Failure> {
         let given = |name| matches.get_one::<String>(name).map(String::as_str);
+        let types: Vec<&String> = matches.get_many("type").into_iter().flatten().collect();
+        let kinds = kinds_of(given("lane").and_then(EventLane::by_name), &types)
+            .map_err(|error| Failure::new(Code::Usage, error))?;
         if matches.get_flag("json") {
-            return Form::Json;
+            return Ok(Form::Json);
         }
-        match (given("format"), audience) {
-            (Some("csv"), _) => Form::Csv(match given("lane").and_then(EventLane::by_name) {
-                Some(EventLane::Odds) => ODDS,
-                Some(EventLane::Chat) => CHAT,
-                Some(EventLane::Priority | EventLane::Normal) | None => EVENT,
+        Ok(match (given("format"), audience) {
+            (Some("csv"), _) => Form::Csv(match kinds {
+                KindsOf::Lane(lane) => Columns::Of(columns_of(lane)),
+                KindsOf::MatchesOrRooms => Columns::OfTheFirst,
             }),
-            (Some("text"), _) | (None, Audience::People) => Form::Text(Names::of(daemon)),
+            (Some("text"), _) | (None, Audience::People) => {
+                let rooms = if given("match").is_some() { Rooms::One } else { Rooms::Many };
+                Form::Text { names: Names::of(daemon), rooms }
+            }
             (Some(_), _) | (None, Audience::Programs) => Form::Json,
-        }
+        })
     }
 
     /// The line of an event, which is given as JSON.
     fn line(&mut self, event: &[u8]) -> Result<String, Failure> {
         match self {
             Form::Json => Ok(String::from_utf8_lossy(event).into_owned()),
-            Form::Csv(columns) => Ok(csv(&row(event)?, columns)),
-            Form::Text(names) => {
+            Form::Csv(Columns::Of(columns)) => Ok(csv(&row(event)?, columns)),
+            Form::Csv(Columns::OfTheFirst) => Ok(csv(&row(event)?, EVENT)),
+            Form::Text { names, rooms } => {
                 let event = row(event)?;
-                Ok(line::line(&event, &names.name(&event)))
+                Ok(match (chat::is_line(&event), rooms) {
+                    (false, _) => line::line(&event, &names.name(&event)),
+                    (true, Rooms::One) => chat::line(&event, None),
+                    (true, Rooms::Many) => chat::line(&event, Some(&names.name(&event))),
+                })
             }
         }
     }

@@ -3,6 +3,7 @@
 //! Invariant: a member that an answer lacks is shown as `-` or as its default, never a failure: daemon and command line may be of
 //! different versions.
 
+mod chat;
 mod document;
 mod events;
 mod follow;

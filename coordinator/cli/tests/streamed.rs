@@ -46,6 +46,22 @@ fn csv_has_its_header_and_quotes_what_would_break_a_line() {
     let csv = rows(&[comment]).run(&["events", "--lane", "chat", "--format", "csv"]).out;
     let quoted = "5,7,f,comment,chat,c,\"a,b\",\"he said \"\"no\"\"\r\nand left\",,T,\n";
     assert_eq!(csv, format!("seq,match,feed,type,lane,id,user,text,amount,at,feed_at\n{quoted}"));
+    let comment = json!({"seq": 5, "match": "7", "type": "comment", "lane": "chat", "user": "a"});
+    let daemon = rows(&[comment]);
+    let csv =
+        daemon.run(&["events", "--type", "comment,retract", "--type", "retract", "--format", "csv"]).out;
+    assert_eq!(csv, "seq,match,feed,type,lane,id,user,text,amount,at,feed_at\n5,7,,comment,chat,,a,,,,\n");
+    assert_eq!(daemon.asked(), [json!({"verb": "events", "args": {"type": "comment,retract,retract"}})]);
+    for (args, columns) in [
+        (["--type", "comment", "--format", "csv"], "seq,id,revision"),
+        (["--type", "gift", "--format", "csv"], "seq,match,feed,type,lane,id,user"),
+    ] {
+        let none = rows(&[]).run(&[&["events"][..], &args[..]].concat()).out;
+        assert!(none.starts_with(columns) && none.lines().count() == 1, "{none}");
+    }
+    for args in [["--type", "goals"], ["--type", "goal,gift"]] {
+        assert_eq!(rows(&[]).run(&[&["events"][..], &args[..]].concat()).code, Code::Usage);
+    }
     let none = rows(&[]).run(&["events", "--lane", "odds", "--format", "csv"]);
     assert_eq!((none.code, none.out.lines().count()), (Code::Done, 1), "the header alone");
 }

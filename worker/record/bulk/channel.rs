@@ -136,6 +136,7 @@ impl Bulk {
                 self.batch.conflated += left_out;
                 self.advance(place, Input::Base { epoch, values: &channel.values, at: *at }, now);
             }
+            BulkBody::Chat { lines, at } => self.chat(place, epoch, lines, *at, now),
             BulkBody::End { why, .. } => {
                 channel.handles.end(handle);
                 if let Some(one) = self.matches.slab.get_mut(place)

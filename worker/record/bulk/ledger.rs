@@ -92,6 +92,8 @@ pub enum Input<'a> {
         /// Wall clock of the read.
         at: i64,
     },
+    /// Its worker brought lines of chat, which are no values.
+    Said { epoch: Epoch },
     Tick {
         /// Wall clock, for what is written now.
         at: i64,
@@ -219,6 +221,7 @@ impl Ledger {
                     self.adopt_awaited(epoch, now, rows);
                 }
             }
+            Input::Said { epoch } => return self.standing(epoch, now, rows),
             Input::Tick { at } => {
                 if let Some((values, _)) = self.pending.take_if(|(_, due)| *due <= now) {
                     self.base(&values, at, rows);

@@ -6,24 +6,28 @@
 //! At its start the loop sends an [`BulkJob::Adopt`] for each match that the match stream's store has an owner of.
 
 mod channel;
+mod chat;
 mod handles;
 pub mod ledger;
 mod matches;
+mod recent;
 #[cfg(test)]
 mod tests;
 
 use super::RecordError;
 use super::config::RecordConfig;
-use super::hours::{Hours, Kind, Limits, OddsRow, Writer, write_positions};
+use super::hours::{self, Hours, Kind, Limits, OddsRow, Writer, write_positions};
 use super::ledger::Source;
 use super::queue::{Cost, lock};
 use super::sqlite::{self, Positions};
 use super::thread::{BACKOFF, Gone, LAST_ATTEMPTS, OwnJob, Reply};
 use super::time::{micros, wall_us};
 use channel::Channel;
+use chat::Lines;
 use hashbrown::HashMap;
 use ledger::{Input, Place, Row, Taken};
 use matches::{Matches, Texts};
+use recent::Recent;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -65,6 +69,7 @@ struct Batch {
     rows: Vec<Row>,
     /// Whose rows they are: a match's place, and where its rows end.
     groups: Vec<(usize, usize)>,
+    chat: Lines,
     positions: Positions,
     replies: Vec<Reply>,
     refused: u64,
@@ -80,6 +85,8 @@ pub struct Bulk {
     positions: Positions,
     matches: Matches,
     texts: Texts,
+    /// Which lines of chat are in the files or in the batch.
+    recent: Recent,
     /// Matches in which time alone may change something.
     timed: BTreeSet<usize>,
     batch: Batch,
@@ -103,16 +110,18 @@ impl Bulk {
     /// # Errors
     /// [`RecordError::OpenHours`].
     pub fn open(config: &Arc<RecordConfig>, parent: &str) -> Result<(Bulk, Arc<Shared>), RecordError> {
-        let (hours, positions) = Hours::open(&config.path, parent, wall_us())?;
-        let shared = Arc::new(Shared::new(LIMIT, RecorderStats::default(), hours.seq()));
+        let (files, positions) = Hours::open(&config.path, parent, wall_us())?;
+        let recent = Recent::read_again(&hours::folder(&config.path), &config.feeds, Instant::now());
+        let shared = Arc::new(Shared::new(LIMIT, RecorderStats::default(), files.seq()));
         let bulk = Bulk {
             config: Arc::clone(config),
             shared: Arc::clone(&shared),
-            hours,
+            hours: files,
             channels: HashMap::new(),
             positions,
             matches: Matches::default(),
             texts: Texts::default(),
+            recent,
             timed: BTreeSet::new(),
             batch: Batch::default(),
             fresh: Vec::new(),
@@ -135,7 +144,7 @@ impl Bulk {
                 stop |= matches!(job, Job::Stop);
                 cost += job.cost();
                 self.take(job, Instant::now());
-                if self.batch.rows.len() >= MAX_ROWS {
+                if self.batch.rows.len() + self.batch.chat.len() >= MAX_ROWS {
                     self.commit(stop);
                 }
             }
@@ -208,11 +217,13 @@ impl Bulk {
     }
 
     /// Runs one ledger and keeps what follows for the commit.
-    fn advance(&mut self, place: usize, input: Input<'_>, now: Instant) {
-        let Some(one) = self.matches.slab.get_mut(place) else { return };
+    fn advance(&mut self, place: usize, input: Input<'_>, now: Instant) -> Taken {
+        let Some(one) = self.matches.slab.get_mut(place) else { return Taken::Refused };
         let Batch { rows, groups, refused, .. } = &mut self.batch;
         let first = rows.len();
-        *refused += u64::from(one.ledger.advance(input, now, rows) == Taken::Refused);
+        let taken = one.ledger.advance(input, now, rows);
+        // Of an old owner's chat what has an id counts.
+        *refused += u64::from(taken == Taken::Refused && !matches!(input, Input::Said { .. }));
         if one.ledger.deadline().is_some() {
             self.timed.insert(place);
         }
@@ -221,11 +232,12 @@ impl Bulk {
             Some((last, end)) if *last == place => *end = rows.len(),
             Some(_) | None => groups.push((place, rows.len())),
         }
+        taken
     }
 
     fn pass_time(&mut self, now: Instant, at: i64) {
         let mut timed = std::mem::take(&mut self.timed);
-        timed.iter().for_each(|place| self.advance(*place, Input::Tick { at }, now));
+        timed.iter().for_each(|place| _ = self.advance(*place, Input::Tick { at }, now));
         let slab = &self.matches.slab;
         timed.retain(|place| slab.get(*place).is_some_and(|one| one.ledger.deadline().is_some()));
         self.timed = timed;
@@ -277,7 +289,7 @@ impl Bulk {
         while let Err(error) = self.try_commit() {
             self.report_trouble(&error.to_string(), backoff);
             if stop && self.attempts >= LAST_ATTEMPTS {
-                log::error!(rows = self.batch.rows.len(); "hour.given_up");
+                log::error!(rows = self.batch.rows.len() + self.batch.chat.len(); "hour.given_up");
                 self.batch = Batch::default();
                 return;
             }
@@ -306,8 +318,8 @@ impl Bulk {
     }
 
     fn try_commit(&mut self) -> rusqlite::Result<()> {
-        let Batch { rows, groups, positions, .. } = &self.batch;
-        if !rows.is_empty() || !positions.is_empty() {
+        let Batch { rows, groups, chat, positions, .. } = &self.batch;
+        if !rows.is_empty() || !chat.is_empty() || !positions.is_empty() {
             let (matches, texts, fresh) = (&mut self.matches, &mut self.texts, &mut self.fresh);
             let config = &self.config;
             let written = self.hours.write(&mut |writer| {
@@ -317,6 +329,7 @@ impl Bulk {
                     write_rows(writer, *place, rows, config, matches, texts, fresh)?;
                     first = *end;
                 }
+                chat.write(writer, config, matches)?;
                 write_positions(writer, positions)
             });
             if written.is_err() {
@@ -333,21 +346,22 @@ impl Bulk {
     }
 
     fn committed(&mut self) {
-        let Batch { rows, groups, positions, replies, refused, conflated } = &mut self.batch;
+        let Batch { rows, groups, chat, positions, replies, refused, conflated } = &mut self.batch;
         replies.extend(positions.drain().map(|(slot, (generation, n))| {
             let source = Source { slot, generation };
             Reply::Acked { source, n }
         }));
         {
             let mut stats = lock(&self.shared.stats);
-            stats.bulk += rows.len() as u64;
+            stats.bulk += (rows.len() + chat.len()) as u64;
             stats.refused += std::mem::take(refused);
             stats.odds_conflated += std::mem::take(conflated);
         }
         self.shared.queue.reply(replies);
-        if !rows.is_empty() {
+        if !rows.is_empty() || !chat.is_empty() {
             rows.clear();
             groups.clear();
+            chat.clear();
             self.shared.newest.set(self.hours.seq());
         }
     }
@@ -360,6 +374,7 @@ impl Bulk {
         }
         self.matches.sweep(Instant::now());
         self.texts.sweep(&self.matches);
+        self.recent.sweep(Instant::now());
         self.retain(now);
         if self.attempts == 0 {
             lock(&self.shared.stats).trouble = look.trouble.unwrap_or_default();

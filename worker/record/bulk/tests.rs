@@ -1,6 +1,8 @@
 //! The thread step by step: frames as a worker writes them, rows as the hour files have them.
 #![allow(clippy::wildcard_enum_match_arm)]
 
+mod chat;
+
 use super::*;
 use crate::record::hours::hour_of;
 use crate::record::hours::read::Reader;
@@ -413,7 +415,7 @@ fn an_hour_whose_file_cannot_be_begun_goes_on_in_the_last() {
     bench.send(1, A, Frames::default().names(1, "M", 1).base(1, 1, 20_000));
     bench.commit();
     let later = wall_us() + 3_600_000_000;
-    let in_the_way = bench.folder.path().join("hours").join(crate::record::hours::file_name(hour_of(later)));
+    let in_the_way = bench.folder.path().join("hours").join(hours::file_name(hour_of(later)));
     std::fs::create_dir(&in_the_way).unwrap();
     bench.bulk.change_hour(later);
     assert!(lock(&bench.shared.stats).trouble.contains("creating"));

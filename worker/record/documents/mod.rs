@@ -21,6 +21,7 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use touchline_common::control::Followed;
 use touchline_common::ipc::messages::data::{Extent, Stamp};
 use touchline_common::ipc::messages::feed::FeedDocument;
 use touchline_common::model::{Epoch, MatchKey};
@@ -354,6 +355,11 @@ impl Documents {
 
     pub fn has_feed(&self, name: &str) -> bool {
         self.config.feeds.iter().any(|feed| **feed == *name)
+    }
+
+    /// What a feed brings, by its name; without one what all of them bring.
+    pub fn followed(&self, feed: Option<&str>) -> Followed {
+        self.config.followed(feed)
     }
 
     pub fn feed(&self, key: &MatchKey) -> &str {

@@ -23,7 +23,7 @@ use schema::{Found, Tail};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use touchline_common::model::{Generation, Price, SlotId};
+use touchline_common::model::{ChatKind, Generation, Price, SlotId};
 use touchline_common::sys::folders;
 
 /// The microseconds of an hour.
@@ -341,6 +341,7 @@ pub struct Writer<'a> {
     selection: CachedStatement<'a>,
     text: CachedStatement<'a>,
     odds: CachedStatement<'a>,
+    chat: CachedStatement<'a>,
     position: CachedStatement<'a>,
 }
 
@@ -370,6 +371,29 @@ pub struct OddsRow {
     pub won: Option<bool>,
 }
 
+fn known(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
+}
+
+/// A row of a room. What is empty of its texts is not known, but for the id.
+#[derive(Clone, Copy, Debug)]
+pub struct ChatRow<'a> {
+    /// Wall clock of the read, microseconds since 1970 UTC.
+    pub at: i64,
+    pub feed: &'a str,
+    /// The match's id.
+    pub of: &'a str,
+    /// The line's id; empty: it has none.
+    pub id: &'a str,
+    pub kind: ChatKind,
+    pub user: &'a str,
+    pub text: &'a str,
+    /// What it is worth, in the smallest unit that the source states.
+    pub amount: Option<i64>,
+    /// The source's time of it, microseconds since 1970 UTC.
+    pub feed_at: Option<i64>,
+}
+
 impl<'a> Writer<'a> {
     fn new(connection: &'a Connection, tail: &'a mut Tail) -> rusqlite::Result<Writer<'a>> {
         Ok(Writer {
@@ -379,6 +403,8 @@ impl<'a> Writer<'a> {
             text: connection.prepare_cached("INSERT INTO texts VALUES (?1, ?2)")?,
             odds: connection
                 .prepare_cached("INSERT INTO odds VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?,
+            chat: connection
+                .prepare_cached("INSERT INTO chat VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")?,
             position: connection.prepare_cached("INSERT OR REPLACE INTO positions VALUES (?1, ?2, ?3)")?,
         })
     }
@@ -416,6 +442,16 @@ impl<'a> Writer<'a> {
             recovered,
             won
         ])?;
+        self.tail.seq = seq;
+        Ok(())
+    }
+
+    /// Writes a row of a room under the next `seq`.
+    pub fn chat(&mut self, row: &ChatRow<'_>) -> rusqlite::Result<()> {
+        let seq = self.tail.seq + 1;
+        let ChatRow { at, feed, of, id, kind, user, text, amount, feed_at } = *row;
+        let (user, text) = (known(user), known(text));
+        self.chat.execute(params![seq, at, feed, of, id, kind.as_str(), user, text, amount, feed_at])?;
         self.tail.seq = seq;
         Ok(())
     }

@@ -7,8 +7,13 @@ use rusqlite::{Connection, OpenFlags};
 use std::path::Path;
 use std::time::Duration;
 
-/// Since 2 rows have a result.
-pub const SCHEMA: i64 = 2;
+/// Since 2 rows of odds have a result, since 3 those of rooms the source's time.
+pub const SCHEMA: i64 = 3;
+
+/// The schema since which rows of odds have a result,
+pub const WITH_RESULT: i64 = 2;
+/// and those of rooms the source's time.
+pub const WITH_FEED_AT: i64 = 3;
 
 /// Of the writing connection. Rows are only appended: few pages are written twice, so the log is copied by the writer itself, some
 /// megabytes at a time, which delays odds by one wait for the disk; one that a reader made long is cut when it begins anew. `NORMAL` for the reasons of the store's own connection.
@@ -35,7 +40,7 @@ CREATE TABLE odds(
     text INTEGER, suspended INTEGER, recovered INTEGER NOT NULL, won INTEGER);
 CREATE TABLE chat(
     seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, feed TEXT NOT NULL, match TEXT NOT NULL, id TEXT NOT NULL,
-    type TEXT NOT NULL, user TEXT, text TEXT, amount);
+    type TEXT NOT NULL, user TEXT, text TEXT, amount INTEGER, feed_at INTEGER);
 CREATE VIEW comments AS
     SELECT seq,
         strftime('%Y-%m-%dT%H:%M:%S', at / 1000000, 'unixepoch') || printf('.%06dZ', at % 1000000) AS at,
@@ -121,8 +126,12 @@ pub fn prepare_to_write(connection: &Connection) -> rusqlite::Result<()> {
     let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     if found < SCHEMA {
         let transaction = connection.unchecked_transaction()?;
-        transaction.execute_batch("ALTER TABLE odds ADD COLUMN won INTEGER; DROP VIEW history")?;
-        create_history(&transaction)?;
+        if found < WITH_RESULT {
+            transaction.execute_batch("ALTER TABLE odds ADD COLUMN won INTEGER; DROP VIEW history")?;
+            create_history(&transaction)?;
+        }
+        transaction.execute_batch("ALTER TABLE chat ADD COLUMN feed_at INTEGER")?;
+        set_version(&transaction)?;
         transaction.commit()?;
     }
     Ok(())
@@ -143,11 +152,11 @@ pub fn begin(connection: &Connection, parent: &str) -> rusqlite::Result<()> {
     connection.execute_batch("BEGIN IMMEDIATE")?;
     connection.execute_batch(CREATE)?;
     create_history(connection)?;
+    set_version(connection)?;
     connection.execute("INSERT INTO meta VALUES ('parent', ?1)", [parent])?;
     Ok(())
 }
 
-/// The view of the rows, with which the file is of this schema.
 fn create_history(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(&format!(
         "CREATE VIEW history AS
@@ -156,6 +165,10 @@ fn create_history(connection: &Connection) -> rusqlite::Result<()> {
             s.feed, s.match, s.market, s.market_name, s.selection, s.selection_name, {TYPE} AS type,
             o.price / 10000.0 AS odds, t.text AS odds_text, o.suspended, o.recovered, o.won
         FROM odds o JOIN selections s ON s.id = o.selection LEFT JOIN texts t ON t.id = o.text"
-    ))?;
+    ))
+}
+
+/// With it the file is of this schema.
+fn set_version(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(&format!("PRAGMA user_version = {SCHEMA}"))
 }

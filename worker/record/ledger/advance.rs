@@ -51,8 +51,14 @@ impl Ledger {
             Input::Incidents { report, ref statement } => self.take_incidents(report, statement, now, out),
             Input::Lost { epoch, count, since } => {
                 out.lost += count;
-                if self.epoch() == Some(epoch) {
-                    self.open_gap(since, "overflow", out);
+                match self.epoch() {
+                    Some(owner) if epoch == owner => self.open_gap(since, "overflow", out),
+                    // What an owner dropped before another followed it, nobody has: that gap is over by now.
+                    Some(owner) if epoch < owner && !self.gap.open => {
+                        self.open_gap(since, "overflow", out);
+                        self.close_gap(self.known_at, out);
+                    }
+                    Some(_) | None => {}
                 }
             }
             Input::End { epoch, why, at } => self.end(epoch, why, at, now, out),

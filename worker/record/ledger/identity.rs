@@ -166,7 +166,7 @@ impl Parts {
 }
 
 /// SipHash-2-4 with 128 bits of output, the first word in the upper half.
-fn siphash128(key: [u64; 2], bytes: &[u8]) -> u128 {
+pub fn siphash128(key: [u64; 2], bytes: &[u8]) -> u128 {
     let [k0, k1] = key;
     let mut v = [
         0x736f_6d65_7073_6575 ^ k0,

@@ -28,7 +28,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use touchline_common::control::{Answer, Code, EventLane};
+use touchline_common::control::{Answer, Code, EventLane, kinds_of};
 
 pub const MAX_ASKING: usize = 16;
 pub const MAX_FOLLOWING: usize = 16;
@@ -77,8 +77,11 @@ enum Task {
         filter: Filter,
         limit: usize,
     },
-    /// Rows of rooms: there are none yet.
-    Chat(Follow),
+    /// Rows of rooms, a line each.
+    Chat {
+        filter: Filter,
+        how: Lines,
+    },
     Gaps,
 }
 
@@ -150,8 +153,7 @@ impl Clients {
 /// Whether the answer goes on until the client leaves.
 fn follow(task: &Result<Task, Refusal>) -> Follow {
     match task {
-        Ok(Task::Events { how, .. } | Task::Odds { how, .. }) => how.follow,
-        Ok(Task::Chat(follow)) => *follow,
+        Ok(Task::Events { how, .. } | Task::Odds { how, .. } | Task::Chat { how, .. }) => how.follow,
         Ok(Task::Document(_) | Task::Stored { .. } | Task::AllOdds { .. } | Task::Gaps) | Err(_) => {
             Follow::No
         }
@@ -167,16 +169,17 @@ fn task(verb: &str, args: &str, documents: &Documents) -> Result<Task, Refusal> 
         "match" => document(args.text("match"), documents),
         "events" => {
             let how = args.lines(limit)?;
-            let lane = args.lane()?;
+            let filter = args.filter(documents)?;
+            let kinds = kinds_of(args.lane()?, &filter.types).map_err(|error| (Code::Usage, error))?;
+            let lane = kinds.decided(documents.followed(filter.feed.as_deref()));
             if args.text("market").is_some() && lane != Some(EventLane::Odds) {
                 return Err((Code::Usage, "market: only the lane odds has markets".into()));
             }
             match lane {
                 Some(EventLane::Odds) => Ok(Task::Odds { filter: args.odds(documents)?, how }),
-                Some(EventLane::Chat) => Ok(Task::Chat(how.follow)),
-                Some(EventLane::Priority | EventLane::Normal) | None => {
-                    Ok(Task::Events { filter: args.filter(documents)?, how })
-                }
+                // No file of the bulk stream has the lane in a column.
+                Some(EventLane::Chat) => Ok(Task::Chat { filter: Filter { lane: None, ..filter }, how }),
+                Some(EventLane::Priority | EventLane::Normal) | None => Ok(Task::Events { filter, how }),
             }
         }
         "odds" => {
@@ -254,6 +257,12 @@ impl Args {
         EventLane::by_name(name).map(Some).ok_or_else(|| (Code::Usage, expected()))
     }
 
+    /// Types between commas.
+    fn types(&self) -> Vec<String> {
+        let named = self.text("type").unwrap_or_default().split(',').map(str::trim);
+        named.filter(|name| !name.is_empty()).map(str::to_owned).collect()
+    }
+
     fn lines(&self, limit: Option<usize>) -> Result<Lines, Refusal> {
         let since = self.number("since")?.map(|since| i64::try_from(since).unwrap_or(i64::MAX));
         let follow = if self.is_set("follow") { Follow::Yes } else { Follow::No };
@@ -274,7 +283,7 @@ impl Args {
 
     fn filter(&self, documents: &Documents) -> Result<Filter, Refusal> {
         let lane = self.text("lane").map(str::to_owned);
-        let mut filter = Filter { lane, ..Filter::default() };
+        let mut filter = Filter { lane, types: self.types(), ..Filter::default() };
         if let Some(named) = self.text("match") {
             let (feed, id) = split(named, documents);
             let found = documents.find(feed, id);
@@ -323,9 +332,10 @@ fn serve(
             let odds = Reader::new(hours::folder(path)).odds(&filter, limit);
             odds.map(|(rows, _)| array(&rows)).map_err(unread)
         }
-        Ok(Task::Chat(follow)) => {
-            let how = Lines { since: None, limit: 0, follow };
-            return lines(stream, &|_, _| Ok((Vec::new(), None)), bulk, how, hours::first_seq_beside);
+        Ok(Task::Chat { filter, how }) => {
+            let reader = Reader::new(hours::folder(path));
+            let look = |since, limit| reader.chat(&Filter { since, ..filter.clone() }, limit);
+            return lines(stream, &look, bulk, how, hours::first_seq_beside);
         }
     };
     match line {

@@ -12,10 +12,11 @@ pub(in crate::record) const EVENT: &str = r#"json_object('seq', seq, 'id', id, '
 
 /// Event objects, ascending, and the `seq` of the last.
 pub(super) fn events(connection: &Connection, filter: &Filter, limit: usize) -> rusqlite::Result<Rows> {
-    let (mut lines, last) = filter.read(connection, limit, |wanted, direction| {
-        let and = if wanted.is_empty() { "" } else { "AND" };
+    let (mut lines, last) = filter.read(connection, limit, |wanted| {
+        let of = wanted.of().map(|of| format!("AND {of}")).unwrap_or_default();
+        let (types, direction) = (wanted.and_type("type"), wanted.direction);
         format!(
-            "SELECT seq, {EVENT} FROM events WHERE seq > ?1 {and} {wanted} ORDER BY seq {direction} LIMIT ?2"
+            "SELECT seq, {EVENT} FROM events WHERE seq > ?1 {of} {types} ORDER BY seq {direction} LIMIT ?2"
         )
     })?;
     if filter.since.is_none() {

@@ -5,17 +5,19 @@ use crate::record::bulk::{Bulk, BulkJob, Job};
 use crate::record::ledger::Source;
 use crate::record::thread::Chunk;
 use std::io::{BufRead, BufReader};
-use touchline_common::config::{Config, FeedConfig};
+use touchline_common::config::{Config, FeedConfig, FeedKind};
 use touchline_common::ipc::encode_frame;
 use touchline_common::ipc::messages::data::{BulkBody, BulkFrame, Name, Named};
-use touchline_common::model::{Epoch, FeedId, Generation, Handle, MatchKey, OddsChange, Price, SlotId};
+use touchline_common::model::{
+    ChatKind, ChatLine, Epoch, FeedId, Generation, Handle, MatchKey, OddsChange, Price, SlotId,
+};
 
 fn ask(documents: &Documents, verb: &str, args: &str) -> Result<Task, Refusal> {
     task(verb, args, documents)
 }
 
 #[test]
-fn a_follower_of_odds_gets_each_row_once_and_chat_is_empty() {
+fn a_follower_of_odds_gets_each_row_once_and_nothing_of_chat() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = Config::default();
     config.daemon.state_dir = folder.path().to_path_buf();
@@ -143,7 +145,113 @@ fn an_id_may_have_a_slash_and_a_lane_must_be_one() {
     assert_eq!(split("90", &documents), (None, "90"));
     let whole = ask(&documents, "events", r#"{"match":"90/1"}"#);
     assert!(matches!(whole, Ok(Task::Events { filter, .. }) if filter.id.as_deref() == Some("90/1")));
-    for args in [r#"{"lane":"odd"}"#, r#"{"market":"m"}"#] {
+    for args in [
+        r#"{"lane":"odd"}"#,
+        r#"{"market":"m"}"#,
+        r#"{"type":"goals"}"#,
+        r#"{"type":"goal,gift"}"#,
+        r#"{"type":"gift","lane":"odds"}"#,
+    ] {
         assert!(matches!(ask(&documents, "events", args), Err((Code::Usage, _))), "{args}");
     }
+}
+
+#[test]
+fn types_say_which_stream_is_asked() {
+    let of = |kinds: &[FeedKind]| {
+        let mut config = Config::default();
+        for (place, kind) in kinds.iter().enumerate() {
+            let name = format!("f{place}");
+            config.feed.push(FeedConfig { name, kind: *kind, ..Default::default() });
+        }
+        let config = Arc::new(RecordConfig::new(&config));
+        Documents::new(config, Vec::new(), Vec::new())
+    };
+    let (mixed, rooms) = (of(&[FeedKind::Diffusion, FeedKind::Rooms]), of(&[FeedKind::Rooms]));
+    let asked = |documents: &Documents, args: &str| match ask(documents, "events", args).unwrap() {
+        Task::Events { filter, .. } => format!("match {}", filter.types.join("+")),
+        Task::Odds { filter, .. } => format!("odds {}", filter.types.join("+")),
+        Task::Chat { filter, .. } => {
+            assert_eq!(filter.lane, None);
+            format!("chat {}", filter.types.join("+"))
+        }
+        Task::Document(_) | Task::Stored { .. } | Task::AllOdds { .. } | Task::Gaps => "other".to_owned(),
+    };
+    assert_eq!(asked(&mixed, r#"{"type":"gift, super_chat"}"#), "chat gift+super_chat");
+    assert_eq!(asked(&mixed, r#"{"type":"odds_change"}"#), "odds odds_change");
+    assert_eq!(asked(&mixed, r#"{"type":"comment"}"#), "match comment");
+    assert_eq!(asked(&mixed, r#"{"type":"comment","match":"f1/7"}"#), "chat comment");
+    assert_eq!(asked(&mixed, r#"{"type":"comment","match":"f0/7"}"#), "match comment");
+    assert_eq!(asked(&mixed, r#"{"type":"comment","lane":"chat"}"#), "chat comment");
+    assert_eq!(asked(&rooms, r#"{"type":"comment"}"#), "chat comment");
+    assert_eq!(asked(&rooms, r#"{"type":"stat_change"}"#), "match stat_change");
+    assert_eq!(asked(&rooms, "{}"), "match ");
+}
+
+#[test]
+fn a_follower_of_chat_gets_the_lines_of_its_room_and_types() {
+    let folder = tempfile::tempdir().unwrap();
+    let (config, documents) = documents_of(&folder);
+    let store = store::open(&config, "p").unwrap();
+    let (thread, bulk) = Bulk::open(&config, "p").unwrap();
+    let source = Source { slot: SlotId(1), generation: Generation(1) };
+    let mut named = Vec::new();
+    for (handle, id) in [(1, "R"), (2, "S")] {
+        let key = MatchKey { feed: FeedId(0), id: id.into() };
+        let named_match = Named::Match { key, epoch: Epoch(1) };
+        encode_frame(&Name { handle: Handle(handle), named: named_match }, 0, 0, &mut named).unwrap();
+    }
+    let say = |n: u64, handle: u32, kind: ChatKind, bytes: &mut Vec<u8>| {
+        let id = n.to_string();
+        let line = ChatLine {
+            kind,
+            id: id.as_str().into(),
+            user: "ann".into(),
+            text: "hello".into(),
+            amount: None,
+            feed_at: None,
+        };
+        let body = BulkBody::Chat { lines: vec![line].into(), at: 1 };
+        encode_frame(&BulkFrame { n, handle: Handle(handle), body }, 0, 0, bytes).unwrap();
+    };
+    let frames = |bytes| {
+        let chunk = Chunk { bytes, versions: Vec::new() };
+        Job::Frames { source, token: 1, chunk, came: 0 }
+    };
+    say(1, 1, ChatKind::Comment, &mut named);
+    say(2, 2, ChatKind::Comment, &mut named);
+    say(3, 1, ChatKind::Gift, &mut named);
+    bulk.queue.push(&mut vec![Job::Open { token: 1, source }, frames(named)]);
+    std::thread::scope(|scope| {
+        scope.spawn(|| thread.run(&|| {}));
+        bulk.newest.wait_beyond(bulk.newest.wait_beyond(-1, Duration::ZERO), Duration::from_secs(20));
+        let serve_all = |args: &str| {
+            let (ours, theirs) = UnixStream::pair().unwrap();
+            let task = ask(&documents, "events", args);
+            let (path, shared, bulk) = (config.path.clone(), Arc::clone(&store.shared), Arc::clone(&bulk));
+            scope.spawn(move || serve(&theirs, task, &path, &shared.newest, &bulk.newest));
+            BufReader::new(ours).lines().map(Result::unwrap)
+        };
+        let args = r#"{"lane":"chat","match":"inplay/R","type":"comment","since":0,"follow":true}"#;
+        let mut follower = serve_all(args);
+        assert!(follower.next().unwrap().starts_with(r#"{"ok":true,"result":{"seq":"#));
+        assert!(follower.next().unwrap().contains(r#""match":"R","feed":"inplay","type":"comment""#));
+        let mut bytes = Vec::new();
+        say(4, 1, ChatKind::Retract, &mut bytes);
+        say(5, 2, ChatKind::Comment, &mut bytes);
+        say(6, 1, ChatKind::Comment, &mut bytes);
+        bulk.queue.push(&mut vec![frames(bytes)]);
+        assert!(follower.next().unwrap().contains(r#""id":"6""#));
+        let newest: Vec<String> = serve_all(r#"{"lane":"chat","limit":4}"#).skip(1).collect();
+        let ids: Vec<bool> = newest
+            .iter()
+            .zip(["3", "4", "5", "6"])
+            .map(|(row, id)| row.contains(&format!(r#""id":"{id}""#)))
+            .collect();
+        assert_eq!(ids, [true; 4], "{newest:?}");
+        assert_eq!(serve_all(r#"{"type":"gift","since":0}"#).count(), 2);
+        bulk.newest.close();
+        assert_eq!(follower.next(), None);
+        bulk.queue.push(&mut vec![Job::Stop]);
+    });
 }

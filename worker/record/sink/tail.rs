@@ -4,7 +4,7 @@
 //! one that cannot be read is an error here: to pass over its rows would be to lose them. Called by a sink's thread.
 
 use crate::record::config::RecordConfig;
-use crate::record::hours::read::{CHAT_OBJECT, ODDS, odds_object};
+use crate::record::hours::read::{ODDS, chat_object, odds_object};
 use crate::record::hours::schema::TYPE;
 use crate::record::hours::{self, file_name, hour_of_seq};
 use crate::record::query::rows::EVENT;
@@ -193,11 +193,11 @@ impl Tail {
 
 /// What asks an hour's file for rows of both lanes.
 fn bulk_sql(file: &Connection) -> rusqlite::Result<String> {
-    let odds = odds_object(file)?;
+    let (odds, chat) = (odds_object(file)?, chat_object(file)?);
     Ok(format!(
         "SELECT o.seq AS seq, s.feed, s.match, {TYPE}, 'odds', {odds} {ODDS} WHERE o.seq > ?1
         UNION ALL
-        SELECT c.seq, c.feed, c.match, c.type, 'chat', {CHAT_OBJECT} FROM chat c WHERE c.seq > ?1
+        SELECT c.seq, c.feed, c.match, c.type, 'chat', {chat} FROM chat c WHERE c.seq > ?1
         ORDER BY seq LIMIT ?2"
     ))
 }
@@ -258,4 +258,48 @@ fn content(store: &Connection, feed: &str, id: &str) -> rusqlite::Result<Option<
             })
         })
         .optional()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::hours::{ChatRow, Hours, Kind, OddsRow, SelectionRow, Writer};
+    use touchline_common::config::Config;
+    use touchline_common::model::ChatKind;
+
+    const AT: i64 = 1_767_366_000_000_000;
+
+    fn write(writer: &mut Writer<'_>) -> rusqlite::Result<()> {
+        let market = SelectionRow { feed: "live", id: "M", market: ("m", "Result"), selection: None };
+        let selection = writer.selection(&market)?;
+        let (kind, feed_at) = (Kind::MarketOpen, Some(AT - 1_000_000));
+        let (price, text, suspended, recovered, won) = (None, None, Some(false), false, None);
+        writer.odds(&OddsRow { at: AT, selection, kind, price, text, suspended, recovered, won })?;
+        let (kind, amount) = (ChatKind::SuperChat, Some(3_000));
+        let (feed, of, id, user, text) = ("live", "R", "17", "ann", "hello");
+        writer.chat(&ChatRow { at: AT, feed, of, id, kind, user, text, amount, feed_at })
+    }
+
+    #[test]
+    fn rows_of_both_lanes_of_the_bulk_stream_come_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = Config::default();
+        config.daemon.state_dir = folder.path().to_path_buf();
+        let config = RecordConfig::new(&config);
+        let (mut files, _) = Hours::open(&config.path, "parent", AT).unwrap();
+        files.write(&mut write).unwrap();
+        let newest = files.seq();
+        let mut tail = Tail::new(&config);
+        let rows = tail.read(Stream::Bulk, 0, 10).unwrap();
+        let lanes: Vec<_> = rows.iter().map(|row| (row.seq, row.lane, row.kind.as_str())).collect();
+        let expected = [(newest - 1, SinkLane::Odds, "market_open"), (newest, SinkLane::Chat, "super_chat")];
+        assert_eq!(lanes, expected);
+        let said = rows.last().unwrap();
+        assert_eq!((said.feed.as_str(), said.id.as_str()), ("live", "R"));
+        let json = format!(
+            r#"{{"seq":{newest},"match":"R","feed":"live","type":"super_chat","lane":"chat","id":"17","user":"ann","text":"hello","amount":3000,"at":"2026-01-02T15:00:00.000000Z","feed_at":"2026-01-02T14:59:59.000000Z"}}"#
+        );
+        assert_eq!(said.json, json);
+        assert_eq!(tail.read(Stream::Bulk, newest - 1, 10).unwrap().len(), 1);
+    }
 }

@@ -5,6 +5,7 @@ use crate::scan::tests::{FakeRecorder, Sent};
 use std::os::unix::net::UnixStream;
 use touchline_common::ipc::messages::data::Extent;
 use touchline_common::ipc::messages::data::{Section, SectionKey, Stamp, Stream};
+use touchline_common::model::ChatKind;
 use touchline_common::model::{Change, Epoch, FeedId, MarketValue, MatchKey, OddsChange};
 
 fn link(limits: PerStream<usize>) -> DataLink {
@@ -165,6 +166,82 @@ fn what_was_lost_stands_in_the_base_or_in_the_end() {
     }
     assert_eq!(lost, [(20, 0), (20, 0)]);
     assert_eq!(link.recoverable(), []);
+}
+
+fn say(link: &mut DataLink, handle: Handle, ids: std::ops::Range<i64>) {
+    for at in ids {
+        let id = Cow::from(at.to_string());
+        let (user, text) = (Cow::from("ann"), Cow::from("hello"));
+        let line = ChatLine { kind: ChatKind::Comment, id, user, text, amount: None, feed_at: None };
+        link.observe_chat(handle, &[line], at).unwrap();
+    }
+}
+
+#[test]
+fn frames_of_chat_are_bounded() {
+    let mut link = link(PerStream { matches: 1 << 20, bulk: 64 << 20 });
+    let handle = follow(&mut link);
+    let line = |text: &str| ChatLine {
+        kind: ChatKind::Comment,
+        id: "".into(),
+        user: "".into(),
+        text: Cow::from(text.to_owned()),
+        amount: None,
+        feed_at: None,
+    };
+    let (short, long) = (line("x"), line(&"x".repeat(2 * FRAME_TEXT)));
+    for (lines, expected) in [
+        (vec![], vec![]),
+        (vec![short.clone(); 2 * FRAME_LINES + 1], vec![FRAME_LINES, FRAME_LINES, 1]),
+        (vec![short.clone(), long.clone(), long.clone(), short.clone()], vec![2, 1, 1]),
+    ] {
+        let mut rest = &lines[..];
+        let mut counts = Vec::new();
+        while !rest.is_empty() {
+            counts.push(fitting(rest));
+            rest = &rest[fitting(rest)..];
+        }
+        assert_eq!(counts, expected);
+        let held = link.outboxes.bulk.unacknowledged();
+        link.observe_chat(handle, &lines, 1).unwrap();
+        assert_eq!(link.outboxes.bulk.unacknowledged() > held, !lines.is_empty());
+    }
+    assert_eq!(link.outboxes.bulk.lines_dropped(), 0);
+}
+
+#[test]
+fn chat_that_found_no_room_is_a_gap_of_the_match() {
+    let mut link = link(PerStream { matches: 1 << 20, bulk: 1_000 });
+    let handles = [follow(&mut link), follow(&mut link)];
+    say(&mut link, handles[0], 0..20);
+    say(&mut link, handles[1], 20..22);
+    let dropped = link.outboxes.bulk.lines_dropped();
+    let kept = 22 - dropped as i64;
+    assert!(kept > 2 && kept < 20, "{kept} of them fit");
+    assert_eq!(link.recoverable(), [], "there is no room yet");
+    let mut recorder = attach(&mut link, 0, 0);
+    assert!(link.flush(&mut Lag::default()).unwrap());
+    let sent = recorder.read();
+    assert_eq!(kinds(&sent), format!("nn{}", "b".repeat(kept as usize)));
+    ack(&mut link, &mut recorder, Stream::Bulk, kept as u64);
+    assert_eq!(link.recoverable(), handles);
+    link.base(handles[0], MatchBase { at: 30, ..MatchBase::default() }).unwrap();
+    link.end(handles[1], EndReason::Ended, 31).unwrap();
+    assert_eq!(link.recoverable(), []);
+    say(&mut link, handles[0], 40..41);
+    assert!(link.flush(&mut Lag::default()).unwrap());
+    let sent = recorder.read();
+    let lost: Vec<_> = sent
+        .iter()
+        .filter_map(|sent| match sent {
+            Sent::Match(MatchFrame { body: MatchBody::Base(MatchBase { lost, .. }), .. })
+            | Sent::Match(MatchFrame { body: MatchBody::End { lost, .. }, .. }) => *lost,
+            Sent::Match(_) | Sent::Open(_) | Sent::Name(_) | Sent::Bulk(_) | Sent::Publish(_) => None,
+        })
+        .collect();
+    let expected = [Lost { count: 20 - kept as u64, since: kept }, Lost { count: 2, since: 20 }];
+    assert_eq!(lost, expected);
+    assert_eq!(kinds(&sent), "mmbb", "the end and the line that came after the gap");
 }
 
 #[test]

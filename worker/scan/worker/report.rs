@@ -177,7 +177,7 @@ impl Worker {
             lag_p50_us: meter.lag.percentile(0.5),
             lag_p99_us: meter.lag.percentile(0.99),
             errors: meter.counted.errors + self.source.errors(),
-            dropped: self.link.outboxes.matches.dropped(),
+            dropped: self.link.outboxes.matches.dropped() + self.link.outboxes.bulk.lines_dropped(),
             odds_conflated: self.link.outboxes.bulk.dropped(),
             unacknowledged: self.link.unacknowledged() as u64,
             ..meter.counted.clone()

@@ -64,6 +64,20 @@ fn what_a_worker_dropped_is_a_gap_until_its_next_load() {
 }
 
 #[test]
+fn what_an_old_owner_dropped_is_a_gap_that_is_over() {
+    let mut rig = Rig::soccer();
+    rig.gone(W1).load(2, W2, &START, &[]);
+    assert_eq!(rig.kinds(), ["gap_end"]);
+    let lost = Input::Lost { epoch: Epoch(1), count: 3, since: 6 };
+    rig.give(&lost);
+    assert_eq!(rig.kinds(), ["gap_start", "gap_end"]);
+    rig.gone(W2);
+    assert_eq!(rig.kinds(), ["gap_start"]);
+    rig.give(&lost);
+    assert!(rig.last.is_empty(), "it stays open until the match is followed again");
+}
+
+#[test]
 fn texts_that_changed_in_a_gap_are_recovered() {
     let mut rig = Rig::soccer();
     rig.texts(1, &[stat("1"), comment("a")]).gone(W1).load(2, W2, &START, &[stat("2"), comment("a")]);

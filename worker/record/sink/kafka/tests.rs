@@ -47,7 +47,7 @@ fn records(servers: &str, topic: &str, partitions: i32, count: usize) -> Vec<(St
 fn rows_go_to_the_topics_of_their_feed_under_the_key_of_their_match() {
     let cluster = MockCluster::new(1).unwrap();
     let servers = cluster.bootstrap_servers();
-    for topic in ["touchline.ev.in.play", "touchline.odds.in.play"] {
+    for topic in ["touchline.ev.in.play", "touchline.odds.in.play", "touchline.chat.in.play"] {
         cluster.create_topic(topic, 2, 1).unwrap();
     }
     let mut sink = sink(&servers);
@@ -62,6 +62,12 @@ fn rows_go_to_the_topics_of_their_feed_under_the_key_of_their_match() {
     assert_eq!(sink.deliver(&events, &mut || ()), Delivery::all(&events));
     let odds = [row(9, SinkLane::Odds, "{}")];
     assert_eq!(sink.deliver(&odds, &mut || ()), Delivery::all(&odds));
+    let said = [row(10, SinkLane::Chat, "{\"id\":\"c\"}")];
+    assert_eq!(sink.deliver(&said, &mut || ()), Delivery::all(&said));
+    assert_eq!(
+        records(&servers, "touchline.chat.in.play", 2, 1),
+        [("m0".into(), "17-10".into(), "{\"id\":\"c\"}".into())]
+    );
     let found = records(&servers, "touchline.ev.in.play", 2, 3);
     let of_one: Vec<&str> =
         found.iter().filter(|(key, ..)| key == "m1").map(|(_, id, _)| id.as_str()).collect();

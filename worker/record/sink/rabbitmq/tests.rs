@@ -262,4 +262,6 @@ fn a_broker_that_does_not_let_in_is_explained() {
 #[test]
 fn a_feeds_name_makes_no_word_of_a_key() {
     assert_eq!(routing_key(&row(1, "")).as_str(), "in%2Eplay.odds.odds_change");
+    let said = Row { feed: "live".into(), kind: "super_chat".into(), lane: SinkLane::Chat, ..row(1, "") };
+    assert_eq!(routing_key(&said).as_str(), "live.chat.super_chat");
 }

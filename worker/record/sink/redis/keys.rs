@@ -76,6 +76,10 @@ mod tests {
     fn keys_and_ids_are_an_interface() {
         let keys = Keys::new("touchline");
         assert_eq!(keys.stream(Keys::kind(SinkLane::Normal), "inplay", 3), "touchline:ev:inplay:3");
+        assert_eq!(
+            keys.stream(Keys::kind(SinkLane::Chat), "live", shard("R")),
+            format!("touchline:chat:live:{}", shard("R"))
+        );
         assert_eq!(keys.document("inplay", "M/1"), "touchline:match:inplay:M/1");
         let id = Id { token: 1_700_000_000_000, seq: 42 };
         assert_eq!((id.to_string().as_str(), Id::parse(b"1700000000000-42")), ("1700000000000-42", Some(id)));

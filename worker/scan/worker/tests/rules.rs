@@ -300,6 +300,7 @@ fn a_match_that_is_assigned_anew_goes_on_under_another_handle_with_everything_na
             match body {
                 BulkBody::Base { .. } => "base",
                 BulkBody::Obs { .. } => "obs",
+                BulkBody::Chat { .. } => "chat",
                 BulkBody::End { .. } => "end",
             },
         )),
