@@ -145,19 +145,19 @@ fn expected<'a>(world: &'a World, id: &str, document: &Value) -> Option<&'a Valu
 
 fn compare(id: &str, expected: &Value, document: &Value, report: &mut ApiReport) {
     report.compared += 1;
-    if let Some(difference) = lacks(expected, document, String::new()) {
+    if let Some(difference) = lacks(expected, document, "") {
         report.differs(format!("{id}: {difference}"));
     }
 }
 
 /// The first member that a document does not have as expected.
-fn lacks(expected: &Value, found: &Value, path: String) -> Option<String> {
+fn lacks(expected: &Value, found: &Value, path: &str) -> Option<String> {
     let Value::Object(members) = expected else {
         let equal = expected == found;
         return (!equal).then(|| format!("{path} is {found}, expected {expected}"));
     };
     members.iter().find_map(|(name, expected)| {
-        lacks(expected, found.get(name).unwrap_or(&Value::Null), format!("{path}/{name}"))
+        lacks(expected, found.get(name).unwrap_or(&Value::Null), &format!("{path}/{name}"))
     })
 }
 
@@ -170,9 +170,9 @@ mod tests {
     fn what_is_wrong_or_missing_is_named() {
         let expected = json!({"score": {"home": 1, "away": 0}, "status": "in_play"});
         let with = |home: u32| json!({"score": {"home": home, "away": 0, "text": "x"}, "status": "in_play"});
-        assert_eq!(lacks(&expected, &with(1), String::new()), None);
-        assert_eq!(lacks(&expected, &with(2), String::new()).unwrap(), "/score/home is 2, expected 1");
-        let nothing = lacks(&expected, &json!({"status": "in_play"}), String::new()).unwrap();
+        assert_eq!(lacks(&expected, &with(1), ""), None);
+        assert_eq!(lacks(&expected, &with(2), "").unwrap(), "/score/home is 2, expected 1");
+        let nothing = lacks(&expected, &json!({"status": "in_play"}), "").unwrap();
         assert!(nothing.contains("is null"), "{nothing}");
     }
 }
