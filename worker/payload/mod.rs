@@ -7,7 +7,7 @@
 mod clock;
 mod error;
 pub mod inplay;
-mod json;
+mod json_text;
 mod key;
 pub mod observe;
 mod period;
@@ -26,7 +26,7 @@ pub use server_time::heartbeat;
 
 use foldhash::quality::FixedState;
 use jiff::tz::TimeZone;
-use json::Json;
+use json_text::Json;
 use std::hash::BuildHasher;
 use topics::{Branches, Table};
 use touchline_common::config::{Payload as Form, Template};
