@@ -12,6 +12,7 @@ mod key;
 pub mod observe;
 mod period;
 mod place;
+pub mod room;
 pub(crate) mod rules;
 mod server_time;
 mod sport;
