@@ -169,12 +169,15 @@ impl Rooms {
     /// Counts rose: they are shown now, if that was not done in the last second, else once it is over.
     fn counted(&mut self, slot: MatchSlot, received: Received) {
         let Some(room) = self.room(slot) else { return };
-        if received.mono_ns >= room.counts_from {
+        let early = received.mono_ns < room.counts_from;
+        if !early {
             room.counts_from = received.mono_ns.saturating_add(COUNTS_NS);
-            self.changed(slot, Dirty::TAIL, received);
-        } else if !room.counted {
-            room.counted = true;
+        }
+        if std::mem::replace(&mut room.counted, early) != early {
             self.schedule(slot);
+        }
+        if !early {
+            self.changed(slot, Dirty::TAIL, received);
         }
     }
 
