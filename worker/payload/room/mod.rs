@@ -236,7 +236,7 @@ impl Payload for Rooms {
 
     fn is_loaded(&self, subscription: &[u8]) -> bool {
         if let Some(list) = self.list.as_ref().filter(|list| list.topic.as_bytes() == subscription) {
-            return list.loaded;
+            return list.is_loaded();
         }
         self.owner(subscription).is_some_and(|slot| self.is_live(slot))
     }

@@ -1,7 +1,7 @@
 //! The ranking: a list of rooms in an HTTP server's answer, to what the coordinator gets of it.
 //!
 //! Each answer is a whole load. One that cannot be read, or whose pointers point nowhere, is an error and no load, so nothing is
-//! dropped for it; an answer without rooms is a load, and the coordinator asks again before it believes that so many are gone.
+//! dropped for it. One without any rooms counts once the next says the same.
 
 use serde_json::Value;
 use std::collections::{HashSet, VecDeque};
@@ -17,13 +17,28 @@ const TITLE: usize = 1024;
 
 pub(super) struct List {
     pub(super) topic: String,
-    pub(super) loaded: bool,
+    last: Last,
     waiting: VecDeque<ListChange>,
+}
+
+/// What the last answers said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Last {
+    /// There was none.
+    Nothing,
+    Rooms,
+    /// That there are no rooms any more, which is not believed yet.
+    Doubted,
+    NoRooms,
 }
 
 impl List {
     pub(super) fn new(topic: &str) -> List {
-        List { topic: topic.to_owned(), loaded: false, waiting: VecDeque::new() }
+        List { topic: topic.to_owned(), last: Last::Nothing, waiting: VecDeque::new() }
+    }
+
+    pub(super) fn is_loaded(&self) -> bool {
+        self.last != Last::Nothing
     }
 
     /// Takes an answer in place of what still waits of the one before.
@@ -32,7 +47,14 @@ impl List {
     /// What is wrong with it.
     pub(super) fn load(&mut self, ranking: &Ranking, body: &[u8]) -> Result<(), String> {
         let rooms = top(ranking, body)?;
-        self.loaded = true;
+        self.last = match (self.last, rooms.is_empty()) {
+            (_, false) => Last::Rooms,
+            (Last::Rooms, true) => Last::Doubted,
+            (Last::Nothing | Last::Doubted | Last::NoRooms, true) => Last::NoRooms,
+        };
+        if self.last == Last::Doubted {
+            return Ok(());
+        }
         self.waiting.clear();
         self.waiting.push_back(ListChange::LoadBegin);
         self.waiting.extend(rooms.into_iter().map(|(id, name)| ListChange::Present {
@@ -45,7 +67,7 @@ impl List {
 
     /// It is not followed any more, which ends no room.
     pub(super) fn lost(&mut self) {
-        self.loaded = false;
+        self.last = Last::Nothing;
         self.waiting.clear();
         self.waiting.push_back(ListChange::Lost);
     }

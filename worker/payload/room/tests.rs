@@ -466,6 +466,26 @@ fn a_ranking_that_points_nowhere_says_where() {
 }
 
 #[test]
+fn a_ranking_without_rooms_is_believed_the_second_time() {
+    let mut rooms = Rooms::new(Limits::default(), UserForm::Keep, Ranking::default());
+    rooms.add_list("ranking", "{ID}".parse::<Template>().unwrap(), &[]).unwrap();
+    let mut changes_of = |list: Value| {
+        let body = json!({"data": {"list": list}}).to_string();
+        rooms.load(b"ranking", body.as_bytes(), Received::default(), &mut Told::default()).unwrap();
+        let mut changes = Vec::new();
+        rooms.drain_lists(&mut changes);
+        changes.len()
+    };
+    assert_eq!(changes_of(json!([])), 2);
+    assert_eq!(changes_of(json!([{"roomid": 1}])), 3);
+    assert_eq!(changes_of(json!([])), 0);
+    assert_eq!(changes_of(json!([{"roomid": 1}])), 3);
+    assert_eq!(changes_of(json!([])), 0);
+    assert_eq!(changes_of(json!([])), 2);
+    assert_eq!(changes_of(json!([])), 2);
+}
+
+#[test]
 fn a_large_ranking_comes_in_parts() {
     let ranking = Ranking { top: 5000, ..Ranking::default() };
     let mut rooms = Rooms::new(Limits::default(), UserForm::Keep, ranking);
