@@ -1,7 +1,7 @@
 //! A command of a room: what it changes, and what of that is told.
 //!
-//! A line is handed on in the order of the commands, whatever is known of its id: copies are the recorder's affair. A room that is not
-//! joined has no commands. State and statistics are told when they change; popularity at most once in ten seconds, then its newest value.
+//! A line is handed on in the order of the commands, whatever is known of its id: copies are the recorder's affair. A room that was
+//! never joined has no commands. State and statistics are told when they change; popularity at most once in ten seconds, then its newest value.
 
 use super::command::Command;
 use super::held::{COUNTS_NS, Dirty, Followed, POPULARITY_NS, State, Statistic};
@@ -15,7 +15,7 @@ impl Rooms {
     /// Takes a command, or the popularity.
     ///
     /// # Errors
-    /// [`TreeError::MissingTarget`]: the room is not joined; [`TreeError::Command`].
+    /// [`TreeError::MissingTarget`]: the room was not joined yet; [`TreeError::Command`].
     pub(super) fn apply(
         &mut self,
         slot: MatchSlot,

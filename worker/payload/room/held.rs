@@ -88,9 +88,8 @@ pub(super) enum Followed {
     /// Nothing came.
     #[default]
     New,
+    /// It was joined; what is known of it stays until it is joined again.
     Joined,
-    /// It is to be joined again; what is known of it stays.
-    Lost,
 }
 
 /// The sections that are to be rendered again.
@@ -225,9 +224,6 @@ impl Room {
 
     /// It is joined again later. A room that a list names is then as the list says: what it said while nobody followed it is not known.
     pub(super) fn lose(&mut self) {
-        if self.followed == Followed::Joined {
-            self.followed = Followed::Lost;
-        }
         if self.listing.in_play {
             self.stated = None;
         }

@@ -383,7 +383,8 @@ fn a_room_that_is_not_joined_has_no_commands() {
     assert!(bed.rooms.is_live(bed.slot) && bed.rooms.is_loaded(b"77"));
     bed.rooms.connection_lost();
     assert!(bed.rooms.is_live(bed.slot));
-    assert!(matches!(bed.take(live), Err(TreeError::MissingTarget { .. })));
+    // Whoever brings a command has joined the room, whatever other rooms have lost.
+    assert_eq!(bed.take(live), Ok(()));
     let received = bed.received();
     assert_eq!(bed.rooms.topic_removed(b"77", received, &mut bed.told), Ok(Some(bed.slot)));
     assert!(!bed.rooms.is_live(bed.slot));
