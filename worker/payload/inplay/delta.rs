@@ -6,7 +6,7 @@
 
 use super::class::{Moves, Parts, of_side};
 use super::forest::{Forest, Scratch};
-use super::json::lossy;
+use super::json_text::lossy;
 use super::mapping::Class;
 use super::reading::{Label, Reading, Statistic};
 use super::store::{NIL, NodeId, TreeId};

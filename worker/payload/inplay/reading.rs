@@ -6,7 +6,7 @@
 use super::class::{of_side, side_of};
 use super::clock::ClockState;
 use super::forest::Match;
-use super::json::lossy;
+use super::json_text::lossy;
 use super::mapping::{Class, Mapping, Role};
 use super::period::{Progress, Status};
 use super::registers;

@@ -5,7 +5,7 @@
 use super::reading::{Counts, Reading};
 use super::table::Role;
 use super::{Branch, Branches, Dirty, LONGEST_NS, Place, QUIET_NS, Reporting, Scratch};
-use crate::payload::json::lossy;
+use crate::payload::json_text::lossy;
 use crate::payload::observe::{Received, Seen, Sink};
 use crate::payload::rules::{of_statistic, report_registers};
 use crate::payload::{MatchSlot, Payload, Result, TreeError};

@@ -6,7 +6,7 @@ use super::Branch;
 use super::table::{Counted, Role, Table};
 use super::value::{self, Form};
 use crate::payload::clock::ClockState;
-use crate::payload::json::lossy;
+use crate::payload::json_text::lossy;
 use crate::payload::period::{Progress, Status, period_of};
 use crate::payload::rules::{both, listed, of_statistic, sides};
 use crate::payload::sport::Sport;
