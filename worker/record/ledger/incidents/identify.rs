@@ -111,9 +111,11 @@ impl Incidents {
         let Some(slot) = self.slots.get_mut(index) else { return };
         let before = slot.incident.clone();
         merge(&mut slot.incident, incident);
-        let changed = slot.incident != before;
-        self.touched |= changed;
-        match slot.state {
+        let (changed, state) = (slot.incident != before, slot.state);
+        if changed {
+            self.touch(index);
+        }
+        match state {
             State::Gone => self.hold(index, now),
             State::Held | State::Beside => self.move_untold(index),
             State::Told if changed => self.revise(index, before.side, out),

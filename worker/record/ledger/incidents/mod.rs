@@ -157,12 +157,16 @@ pub struct Incidents {
     by_clock: HashMap<(EventType, Option<u32>), Vec<usize>>,
     told: BTreeMap<Key, usize>,
     goals: BTreeMap<Key, usize>,
+    /// Those told of types that a register may count, few of all.
+    countable: BTreeMap<Key, usize>,
     held: BTreeMap<Key, usize>,
     beside: BTreeMap<Key, usize>,
     of_registers: OfRegisters,
     verification: Verification,
     /// Whether anything has changed in this turn.
     touched: bool,
+    /// Whether what incidents state of registers may have changed since it was last counted.
+    recount: bool,
     /// When each of those that wait is told at the latest, the earliest first; some are told already.
     due: VecDeque<(Instant, usize)>,
     /// Source ids that were deleted before they came, the oldest first: what comes of them is no more.
@@ -185,11 +189,13 @@ impl Incidents {
             by_clock: HashMap::new(),
             told: BTreeMap::new(),
             goals: BTreeMap::new(),
+            countable: BTreeMap::new(),
             held: BTreeMap::new(),
             beside: BTreeMap::new(),
             of_registers: OfRegisters { base, ..OfRegisters::default() },
             verification: Verification::default(),
             touched: true,
+            recount: true,
             due: VecDeque::new(),
             deleted: VecDeque::new(),
             turn: 0,
@@ -210,8 +216,9 @@ impl Incidents {
     ) {
         self.turn += 1;
         if listing == Listing::Whole {
-            self.touched |= !self.of_registers.base.is_empty();
+            let had_base = !self.of_registers.base.is_empty();
             self.of_registers.base.clear();
+            (self.touched, self.recount) = (self.touched | had_base, self.recount | had_base);
         }
         let incidents: Vec<Incident> = incidents.into_iter().map(cut).collect();
         let found = self.find_all(&incidents, listing);
@@ -268,6 +275,13 @@ impl Incidents {
         std::mem::take(&mut self.touched)
     }
 
+    /// A slot has changed: what is saved is out of date, and perhaps what was counted.
+    fn touch(&mut self, index: usize) {
+        self.touched = true;
+        let kind = self.slots.get(index).map(|slot| slot.incident.kind);
+        self.recount |= kind.is_some_and(|kind| self.of_registers.counts(kind));
+    }
+
     fn tell(&self, slot: usize, what: What, out: &mut Vec<Telling>) {
         let Some(slot) = self.slots.get(slot) else { return };
         out.push(Telling {
@@ -281,8 +295,11 @@ impl Incidents {
     }
 
     fn take_back(&mut self, index: usize, out: &mut Vec<Telling>) {
+        if self.slots.get(index).is_none_or(|slot| slot.state == State::Gone) {
+            return;
+        }
+        self.touch(index);
         let Some(slot) = self.slots.get_mut(index) else { return };
-        self.touched |= slot.state != State::Gone;
         match slot.state {
             State::Gone => {}
             State::Held => {
@@ -298,6 +315,7 @@ impl Incidents {
                 slot.state = State::Gone;
                 slot.k = slot.k.saturating_add(1);
                 self.told.remove(&key);
+                self.countable.remove(&key);
                 let was_goal = self.goals.remove(&key).is_some();
                 if was_goal {
                     self.set_score(index, self.score_before(key));

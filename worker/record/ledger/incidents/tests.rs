@@ -97,6 +97,17 @@ fn a_copy_is_told_once_and_one_that_knows_more_is_a_revision() {
 }
 
 #[test]
+fn only_what_registers_count_is_counted_again() {
+    let mut rig = Rig::new(Ordering::AsSent);
+    rig.incidents.set_made(BTreeSet::from([EventType::Corner]));
+    rig.incidents.enrich(&[], &mut Vec::new());
+    rig.take(Listing::Single, &[incident(EventType::Foul, Some(Side::Home), 3)]);
+    assert!(!rig.incidents.recount && rig.incidents.take_touched());
+    rig.take(Listing::Single, &[incident(EventType::Corner, Some(Side::Home), 4)]);
+    assert!(rig.incidents.recount);
+}
+
+#[test]
 fn equals_in_one_list_are_as_many_happenings() {
     let mut rig = Rig::new(Ordering::AsSent);
     let corner = incident(EventType::Corner, Some(Side::Home), 43);
