@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 use touchline_common::model::{Epoch, Facts, Generation, Register, Registers, Scoring, Side, SlotId};
 use touchline_worker::record::ledger::incidents::{
-    Incident, Listing, MAX_INCIDENTS, Ordering, StatedClock, Statement,
+    Bounds, Incident, Listing, Ordering, StatedClock, Statement,
 };
 use touchline_worker::record::ledger::{EventType, Input, Lane, Ledger, Outcome, Report, Source};
 
@@ -20,7 +20,7 @@ const RUNS: usize = 3;
 /// Over many matches.
 const COUNTS: [usize; 4] = [1_000, 10_000, 100_000, 1_000_000];
 /// In one match.
-const IN_ONE: [usize; 3] = [1_000, 10_000, MAX_INCIDENTS];
+const IN_ONE: [usize; 3] = [1_000, 10_000, BOUNDS.most];
 /// Matches that take turns,
 const LIVE: usize = 250;
 /// with so many incidents each.
@@ -30,8 +30,8 @@ const TIMED: usize = 100_000;
 const PER_S: f64 = 300e3;
 /// What counts as flat.
 const FLAT: Limit = Limit::AtMost(1.5);
-/// As many wait as by default.
-const WINDOW: Ordering = Ordering::ByClock { held: 16, wait: Duration::from_secs(2) };
+const BOUNDS: Bounds = Bounds::DEFAULT;
+const WINDOW: Ordering = Ordering::ByClock { held: BOUNDS.held, wait: BOUNDS.wait };
 const SETTLE: Duration = Duration::from_secs(2);
 /// How much later a few come: within the window, and behind it.
 const LATE: usize = 5;
@@ -92,7 +92,8 @@ fn figures(many: &[Vec<f64>], alone: &[Vec<f64>]) -> Vec<Figure> {
 
 fn notes() -> Vec<String> {
     let matches = format!(
-        "many matches: {OF_A_MATCH} incidents each, {LIVE} of them take turns; a match keeps at most {MAX_INCIDENTS}"
+        "many matches: {OF_A_MATCH} incidents each, {LIVE} of them take turns; a match keeps at most {}",
+        BOUNDS.most
     );
     vec![
         matches,
@@ -133,6 +134,7 @@ fn in_matches(matches: usize, count: usize, incidents: &[Incident]) -> Result<Du
             let statement = Statement {
                 listing: Listing::Single,
                 ordering: WINDOW,
+                most: BOUNDS.most,
                 incidents: std::slice::from_ref(incident),
                 deleted: &[],
                 unknown: 0,

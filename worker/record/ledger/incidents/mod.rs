@@ -30,12 +30,6 @@ use std::time::{Duration, Instant};
 use touchline_common::model::{Registers, Side};
 use verify::Verification;
 
-/// How many wait for earlier ones where the source has no order of its own, at most,
-pub const HELD: usize = 16;
-/// and how long.
-pub const HELD_FOR: Duration = Duration::from_secs(2);
-/// The most happenings that are known of a match; further ones are refused and counted.
-pub const MAX_INCIDENTS: usize = 20_000;
 /// The most that state the same type and clock; further ones are refused and counted.
 pub const MAX_EQUALS: usize = 256;
 /// The most details of an incident, by key; the rest is left out.
@@ -83,6 +77,21 @@ pub enum Ordering {
     AsSent,
     /// By period and clock. At most `held` wait at most `wait` for earlier ones.
     ByClock { held: usize, wait: Duration },
+}
+
+/// What a feed's settings say of a match's incidents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// How many wait for earlier ones where the source has no order of its own, at most,
+    pub held: usize,
+    /// and how long.
+    pub wait: Duration,
+    /// The most happenings that are known of a match; further ones are refused and counted.
+    pub most: usize,
+}
+
+impl Bounds {
+    pub const DEFAULT: Bounds = Bounds { held: 16, wait: Duration::from_secs(2), most: 20_000 };
 }
 
 /// What is told of an incident.
@@ -152,6 +161,7 @@ struct Slot {
 pub struct Incidents {
     scope: Scope,
     ordering: Ordering,
+    most: usize,
     slots: Vec<Slot>,
     by_source: HashMap<String, Vec<usize>>,
     by_clock: HashMap<(EventType, Option<u32>), Vec<usize>>,
@@ -184,6 +194,7 @@ impl Incidents {
         Incidents {
             scope,
             ordering,
+            most: Bounds::DEFAULT.most,
             slots: Vec::new(),
             by_source: HashMap::new(),
             by_clock: HashMap::new(),
@@ -202,6 +213,18 @@ impl Incidents {
             window: None,
             arrived: 0,
             refused: 0,
+        }
+    }
+
+    /// As the feed's settings are now. Whether the source has an order of its own does not change within a match.
+    pub fn set_bounds(&mut self, ordering: Ordering, most: usize) {
+        self.most = most;
+        match (self.ordering, ordering) {
+            (Ordering::ByClock { .. }, Ordering::ByClock { .. }) => {
+                self.touched |= self.ordering != ordering;
+                self.ordering = ordering;
+            }
+            (Ordering::AsSent, _) | (_, Ordering::AsSent) => {}
         }
     }
 
