@@ -301,8 +301,11 @@ impl Incidents {
     /// A slot has changed: what is saved is out of date, and perhaps what was counted.
     fn touch(&mut self, index: usize) {
         self.touched = true;
-        let kind = self.slots.get(index).map(|slot| slot.incident.kind);
-        self.recount |= kind.is_some_and(|kind| self.of_registers.counts(kind));
+        // What stands beside is counted also when its register is there no more.
+        self.recount |= self
+            .slots
+            .get(index)
+            .is_some_and(|slot| slot.state == State::Beside || self.of_registers.counts(slot.incident.kind));
     }
 
     fn tell(&self, slot: usize, what: What, out: &mut Vec<Telling>) {

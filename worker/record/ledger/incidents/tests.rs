@@ -333,6 +333,34 @@ proptest! {
     }
 }
 
+proptest! {
+    /// It is counted again only when something of its types has changed.
+    #[test]
+    fn what_registers_count_is_as_if_counted_anew(
+        all in matches(),
+        inputs in prop::collection::vec((any::<prop::sample::Index>(), 0u8..6), 0..60),
+        held in 0usize..6,
+    ) {
+        let mut rig = Rig::by_clock(held);
+        for (index, input) in inputs {
+            let one = index.get(&all);
+            match input {
+                0 => _ = rig.delete(&[one.source_id.as_deref().unwrap()]),
+                1 => rig.wait(),
+                2 => rig.incidents.set_made(BTreeSet::from([EventType::Goal, one.kind])),
+                _ => _ = rig.take(Listing::Single, std::slice::from_ref(one)),
+            }
+            rig.incidents.enrich(&[], &mut Vec::new());
+            let counts = rig.incidents.verification.counts.clone();
+            rig.incidents.count_steps();
+            prop_assert_eq!(&counts, &rig.incidents.verification.counts);
+            let Incidents { told, countable, slots, .. } = &rig.incidents;
+            let kind = |index: &usize| slots[*index].incident.kind;
+            prop_assert!(told.iter().filter(|(_, index)| registers::is_countable(kind(index))).eq(countable));
+        }
+    }
+}
+
 /// A generator of its own, so that a printed seed says everything.
 struct Dice(u64);
 
