@@ -50,6 +50,9 @@ resubscribe = false
 stale_after = "60s"
 end_linger = "10s"
 reconcile_every = "0s"
+order_window = 16
+order_wait = "2s"
+max_incidents = 20000
 only = { sports = [], competitions = [], teams = [], status = [] }
 skip = { sports = [], competitions = [], teams = [], status = [] }
 waiting_order = ["in_play", "start"]

@@ -1,13 +1,14 @@
-//! `touchline dissect FILE`: a captured conversation, one line for each message, as it is read.
+//! `touchline dissect FILE`: a captured conversation, or what a worker recorded, one line for each message, as it is read.
 //!
 //! Invariants: the file is streamed, never held, compressed or not; passwords are not shown; what came over the wire reaches
 //! a terminal only cleaned. A capture that was cut off is printed to its last message, a file that is none ends with code 1.
-//! `filter` says what is printed, `words` writes an entry as a line, `object` as JSON, `body` is what both say of a
+//! `recording` is for what `record_raw` wrote, `filter` says what is printed, `words` writes an entry as a line, `object` as JSON, `body` is what both say of a
 //! message's body.
 
 mod body;
 mod filter;
 mod object;
+mod recording;
 mod words;
 
 pub(super) use filter::Filter;
@@ -17,7 +18,8 @@ use super::{Code, OutputFormat};
 use flate2::read::MultiGzDecoder;
 use std::fs::File;
 use std::io::{self, Read};
-use touchline_worker::wire::capture::{Dissector, Entries, Entry};
+use touchline_worker::raw::MAGIC;
+use touchline_worker::wire::capture::{Dissector, Entries, Entry, Summary};
 
 /// Bytes read at once.
 const READ: usize = 64 * 1024;
@@ -27,8 +29,14 @@ const GZIP: [u8; 2] = [0x1f, 0x8b];
 /// Reports what is in `file`; `-` is standard input.
 pub(super) fn dissect(file: &str, filter: Filter, format: OutputFormat, out: &mut Printer<'_>) -> Outcome {
     let failed = |why: &dyn std::fmt::Display| Failure::new(Code::Failed, format!("{file}: {why}"));
-    let mut input = open(file).map_err(|error| failed(&error))?;
+    let input = open(file).map_err(|error| failed(&error))?;
     let mut lines = Lines { format, filter, out, failure: None };
+    let (start, mut input) = begun(input, MAGIC.len()).map_err(|error| failed(&error))?;
+    if start == MAGIC {
+        let (summary, fault) = recording::recording(input, &mut lines)?;
+        lines.summary(&summary)?;
+        return fault.map_or(Ok(Code::Done), |fault| Err(failed(&fault)));
+    }
     let mut is_cut = false;
     let mut dissector = Dissector::default();
     let mut buffer = vec![0; READ];
@@ -49,10 +57,7 @@ pub(super) fn dissect(file: &str, filter: Filter, format: OutputFormat, out: &mu
     }
     let summary = dissector.finish(&mut lines).map_err(|error| failed(&error))?;
     lines.settle()?;
-    match format {
-        OutputFormat::Text => lines.out.line(words::of_summary(&summary))?,
-        OutputFormat::Json => lines.out.json(&object::of_summary(&summary))?,
-    }
+    lines.summary(&summary)?;
     if is_cut {
         return Err(failed(&"the compressed data ends early; everything before its end was printed"));
     }
@@ -61,17 +66,21 @@ pub(super) fn dissect(file: &str, filter: Filter, format: OutputFormat, out: &mu
 
 /// The bytes of the capture, which gzip may have compressed.
 fn open(file: &str) -> io::Result<Box<dyn Read>> {
-    let mut input: Box<dyn Read> = match file {
+    let input: Box<dyn Read> = match file {
         "-" => Box::new(io::stdin().lock()),
         path => Box::new(File::open(path)?),
     };
-    let mut start = Vec::new();
-    input.by_ref().take(GZIP.len() as u64).read_to_end(&mut start)?;
-    let is_compressed = start == GZIP;
-    let whole = io::Cursor::new(start).chain(input);
+    let (start, whole) = begun(input, GZIP.len())?;
     let plain: Box<dyn Read> =
-        if is_compressed { Box::new(MultiGzDecoder::new(whole)) } else { Box::new(whole) };
+        if start == GZIP { Box::new(MultiGzDecoder::new(whole)) } else { Box::new(whole) };
     Ok(plain)
+}
+
+/// The first bytes, as many as there are, and all of it with them.
+fn begun(mut input: Box<dyn Read>, count: usize) -> io::Result<(Vec<u8>, impl Read)> {
+    let mut start = Vec::new();
+    input.by_ref().take(count as u64).read_to_end(&mut start)?;
+    Ok((start.clone(), io::Cursor::new(start).chain(input)))
 }
 
 struct Lines<'a, 'w> {
@@ -87,6 +96,13 @@ impl Lines<'_, '_> {
         match self.failure.take() {
             Some(failure) => Err(failure),
             None => self.out.flush(),
+        }
+    }
+
+    fn summary(&mut self, summary: &Summary) -> Result<(), Failure> {
+        match self.format {
+            OutputFormat::Text => self.out.line(words::of_summary(summary)),
+            OutputFormat::Json => self.out.json(&object::of_summary(summary)),
         }
     }
 }
@@ -110,8 +126,10 @@ mod tests {
     use serde_json::Value;
     use std::ffi::OsString;
     use std::io::{self, Write};
+    use touchline_common::model::{Generation, SlotId};
     use touchline_harness::data;
     use touchline_harness::pcap::{self, Side};
+    use touchline_worker::raw::{self, Mark};
     use touchline_worker::wire::diffusion::{
         BodyEncoder, CAN_BASE64, CAN_COMPRESSED, ConnectRequest, ConnectResponse, Encoding, FragmentOf,
         FrameWriter, MessageType, Part, ResponseCode, TopicRef, write_fragments,
@@ -269,6 +287,72 @@ mod tests {
             (&end["joined"], &end["cancelled"], &end["unfinished"]),
             (&1.into(), &1.into(), &1.into())
         );
+    }
+
+    /// Of two connections, the first of which ends in the midst of a message, the second from its midst; then the file ends in a record.
+    fn recorded() -> Vec<u8> {
+        let mut server = Vec::new();
+        let accepted = ConnectResponse::Accepted { version: 4, code: ResponseCode::Ok, client_id: b"id" };
+        accepted.encode(&mut server).unwrap();
+        let greeting = server.len();
+        let mut put = |kind, topic, body: &[u8]| {
+            FrameWriter::dpt_with(&mut server, kind, Part::Whole, Encoding::Plain)
+                .topic(topic)
+                .body(body)
+                .unwrap();
+        };
+        put(MessageType::TopicLoad, TopicRef::Named { name: b"t", alias: Some(b"7") }, b"a\x02b");
+        put(MessageType::Delta, TopicRef::Alias(b"7"), b"c");
+        let (whole, end) = (server.len() - 1, server.len());
+        let mut file = raw::MAGIC.to_vec();
+        let worker = Mark::Worker { feed: "f".into(), slot: SlotId(2), generation: Generation(3) };
+        raw::put_mark(&mut file, 1, 0, &worker);
+        raw::put_bytes(&mut file, 1_000_000, 1, &server[..greeting + 3]);
+        raw::put_bytes(&mut file, 2_000_000, 1, &server[greeting + 3..whole]);
+        raw::put_mark(&mut file, 3_000_000, 1, &Mark::Lost);
+        raw::put_bytes(&mut file, 4_000_000, 2, &server[greeting..end]);
+        raw::put_bytes(&mut file, 5_000_000, 2, b"cut");
+        file.pop();
+        file
+    }
+
+    #[test]
+    fn what_a_worker_recorded_is_printed_like_a_capture() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.raw");
+        std::fs::write(&path, recorded()).unwrap();
+        let path = path.to_str().unwrap();
+        let text = lines(&[path]);
+        let has = |part: &str| assert!(text.iter().any(|line| line.contains(part)), "{part}: {text:#?}");
+        has("1970-01-01T00:00:01.000000Z #1 --- a recorded connection begins");
+        has("#1 S>C accepted: version 4");
+        has("1970-01-01T00:00:02.000000Z #1 S>C topic load topic \"t\" alias \"7\" records [[\"a\",\"b\"]]");
+        has("#1 S>C not decoded (the stream ends in the midst of it)");
+        has("#2 --- a recorded connection, its beginning is not in the recording");
+        has("#2 S>C delta topic \"t\" alias \"7\" records [[\"c\"]]");
+        has("{\"what\":\"cut\"}");
+        assert_eq!(text.last().unwrap(), "--- 5 records, 2 connections");
+        let json: Vec<Value> =
+            lines(&[path, "--json"]).iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(json.len(), text.len());
+        let kinds: Vec<&str> = json.iter().map(|entry| entry["kind"].as_str().unwrap()).collect();
+        assert_eq!((kinds[0], kinds[1], kinds[2]), ("noted", "recorded", "accepted"));
+        assert_eq!(json[0]["note"]["what"], "worker");
+        assert_eq!(lines(&[path, "--type", "delta"]).len(), 2, "the delta and the summary");
+    }
+
+    #[test]
+    fn a_damaged_recording_is_printed_up_to_there_with_code_1() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.raw");
+        let mut file = recorded();
+        let worker = raw::MAGIC.len() + 8;
+        file[worker + 20] ^= 1;
+        std::fs::write(&path, file).unwrap();
+        let mut out = Vec::new();
+        let (code, err) = run(&[path.to_str().unwrap()], &mut out);
+        assert!(code == Code::Failed && err.contains("the record at byte 16 is damaged"), "{err}");
+        assert_eq!(String::from_utf8(out).unwrap().lines().count(), 1, "the summary");
     }
 
     #[test]

@@ -370,9 +370,13 @@ fn verbs() -> [Command; 33] {
         log(),
         verb(
             "dissect",
-            "Print a captured conversation message by message",
+            "Print a captured or recorded conversation message by message",
             [
-                required("file", "FILE", "pcap or pcapng file, may be gzipped; - for standard input"),
+                required(
+                    "file",
+                    "FILE",
+                    "pcap, pcapng or .raw of record_raw, may be gzipped; - for standard input",
+                ),
                 option("topic", "TEXT", text(), "Only messages whose topic name contains this"),
                 option("type", "NAME", message_type, "Only messages of this type, such as topic-load"),
             ],

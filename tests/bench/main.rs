@@ -10,6 +10,7 @@ mod effort;
 mod error;
 mod flood;
 mod forest;
+mod incidents;
 mod live;
 mod loads;
 mod machine;

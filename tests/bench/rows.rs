@@ -2,7 +2,7 @@
 
 use crate::effort::Effort;
 use crate::report::Row;
-use crate::{live, loads, saturation, size};
+use crate::{incidents, live, loads, saturation, size};
 use std::time::Instant;
 
 /// A row of the table of targets.
@@ -26,6 +26,8 @@ pub enum RowName {
     Recovery,
     /// Ten thousand matches.
     Many,
+    /// Incidents through the ledger.
+    Events,
     /// Events into a sink.
     Redis,
     /// Lines of code.
@@ -36,7 +38,7 @@ pub enum RowName {
 
 impl RowName {
     /// All, in the order in which they are measured.
-    pub const ALL: [RowName; 12] = [
+    pub const ALL: [RowName; 13] = [
         RowName::Peers,
         RowName::Loads,
         RowName::Saturation,
@@ -45,6 +47,7 @@ impl RowName {
         RowName::Event,
         RowName::Cpu,
         RowName::Recovery,
+        RowName::Events,
         RowName::Redis,
         RowName::Size,
         RowName::Many,
@@ -62,6 +65,7 @@ impl RowName {
             RowName::Cpu => "cpu",
             RowName::Peers => "peers",
             RowName::Recovery => "recovery",
+            RowName::Events => "events",
             RowName::Redis => "redis",
             RowName::Size => "size",
             RowName::Many => "many",
@@ -82,6 +86,7 @@ impl RowName {
             RowName::Cpu => "processor time at 20,000 diffs/s, one write each, 6 connections",
             RowName::Peers => "processor time for a diff beside plain scanners: 50 matches, ticks of 1 ms",
             RowName::Recovery => "a worker is killed, or stopped",
+            RowName::Events => "incidents through identity, order and lanes, in memory on one core",
             RowName::Redis => "a million stored events into a Redis on the same machine",
             RowName::Size => "lines of product code, to watch",
             RowName::Many => "10,000 matches, 200 workers, loads of 32 kB",
@@ -102,6 +107,7 @@ impl RowName {
             | RowName::Cpu
             | RowName::Peers
             | RowName::Recovery
+            | RowName::Events
             | RowName::Redis
             | RowName::Size => true,
             RowName::Many | RowName::Strategies => false,
@@ -121,6 +127,7 @@ pub fn measure(name: RowName, effort: Effort) -> Row {
         RowName::Cpu => live::cpu_row(effort),
         RowName::Peers => live::peers_row(effort),
         RowName::Recovery => live::recovery_row(effort),
+        RowName::Events => incidents::measure(effort),
         RowName::Redis => live::redis_row(effort),
         RowName::Size => size::measure(),
         RowName::Many => live::many_row(),

@@ -3,10 +3,13 @@
 //! Each ends with what stands for it here; drop them before the site, whose last look is for processes that were left. Where a program is
 //! not installed the test is skipped, with a line that says so, and fails where `CI` is set.
 
-use rusqlite::{Connection, OpenFlags};
+mod redis;
+
+pub use self::redis::Redis;
+
+use rusqlite::{Connection, OpenFlags, Statement};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -35,6 +38,10 @@ impl Own {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+
+    fn has_ended(&mut self) -> bool {
+        self.0.try_wait().is_ok_and(|end| end.is_some())
+    }
 }
 
 impl Drop for Own {
@@ -44,47 +51,13 @@ impl Drop for Own {
 }
 
 #[derive(Debug)]
-pub struct Redis {
-    _server: Own,
-    _folder: TempDir,
-    port: u16,
-}
-
-impl Redis {
-    /// A server that keeps all in memory; `None`: it is not installed.
-    pub fn start() -> Option<Redis> {
-        installed("redis-server", &["--version"]).then(|| {
-            let (folder, port) = (tempfile::tempdir().expect("a folder"), free_port());
-            let mut command = Command::new("redis-server");
-            command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--dir"]);
-            let server = Own::start(command.arg(folder.path()), &folder.path().join("log"));
-            wait_for_port("redis-server", port);
-            Redis { _server: server, _folder: folder, port }
-        })
-    }
-
-    pub fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}/0", self.port)
-    }
-
-    /// Sends a command and gives the first line of its answer.
-    pub fn ask(&self, command: &str) -> String {
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).expect("the server");
-        stream.set_read_timeout(Some(READY)).expect("a deadline");
-        stream.write_all(format!("{command}\r\n").as_bytes()).expect("asking");
-        let mut line = String::new();
-        BufReader::new(stream).read_line(&mut line).expect("an answer");
-        line.trim_end().to_owned()
-    }
-}
-
-#[derive(Debug)]
 pub struct RabbitMq {
     server: Option<Own>,
     /// The names of Erlang's nodes: started by us, so that no broker leaves one behind.
     _names: Own,
     folder: TempDir,
-    script: PathBuf,
+    /// The folder of its programs.
+    scripts: PathBuf,
     port: u16,
     names_port: u16,
     nodes_port: u16,
@@ -93,7 +66,7 @@ pub struct RabbitMq {
 impl RabbitMq {
     /// A broker with the user `guest`; `None`: it is not installed.
     pub fn start() -> Option<RabbitMq> {
-        let script = rabbitmq_script()?;
+        let scripts = rabbitmq_scripts()?;
         let folder = tempfile::tempdir().expect("a folder");
         fs::write(folder.path().join("rabbitmq.conf"), "disk_free_limit.absolute = 50MB\n").expect("writing");
         fs::write(folder.path().join("plugins"), "[].\n").expect("writing");
@@ -103,15 +76,31 @@ impl RabbitMq {
         let names = Own::start(&mut names, &folder.path().join("epmd.log"));
         wait_for_port("epmd", names_port);
         let mut broker =
-            RabbitMq { server: None, _names: names, folder, script, port, names_port, nodes_port };
+            RabbitMq { server: None, _names: names, folder, scripts, port, names_port, nodes_port };
         broker.start_again();
         Some(broker)
     }
 
     /// Starts it with what it had written.
     pub fn start_again(&mut self) {
+        let mut command = self.command("rabbitmq-server");
+        self.server = Some(Own::start(&mut command, &self.folder.path().join("output")));
+        wait_for_port("rabbitmq-server", self.port);
+    }
+
+    /// Changes a running one, as an operator does.
+    ///
+    /// # Panics
+    /// When it refuses.
+    pub fn control(&self, words: &[&str]) {
+        let ran = self.command("rabbitmqctl").args(words).stdin(Stdio::null()).output().expect("rabbitmqctl");
+        assert!(ran.status.success(), "{words:?}: {ran:?}");
+    }
+
+    /// A program of the broker, for this one.
+    fn command(&self, program: &str) -> Command {
         let folder = self.folder.path();
-        let mut command = Command::new(&self.script);
+        let mut command = Command::new(self.scripts.join(program));
         command
             .current_dir(folder)
             .env("HOME", folder)
@@ -129,8 +118,7 @@ impl RabbitMq {
             .env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "-start_epmd false")
             // So the shell becomes the broker, and our child is the one to kill.
             .env("RUNNING_UNDER_SYSTEMD", "1");
-        self.server = Some(Own::start(&mut command, &folder.join("output")));
-        wait_for_port("rabbitmq-server", self.port);
+        command
     }
 
     /// Kills it, as a power cut would.
@@ -149,11 +137,11 @@ impl RabbitMq {
     }
 }
 
-/// The script that starts the broker as whoever we are; the one in the path becomes another user.
-fn rabbitmq_script() -> Option<PathBuf> {
+/// The folder of the scripts that run the broker as whoever we are; those in the path become another user.
+fn rabbitmq_scripts() -> Option<PathBuf> {
     let versions = fs::read_dir("/usr/lib/rabbitmq/lib").into_iter().flatten().flatten();
-    let mut scripts = versions.map(|version| version.path().join("sbin/rabbitmq-server"));
-    let found = scripts.find(|script| script.exists());
+    let mut folders = versions.map(|version| version.path().join("sbin"));
+    let found = folders.find(|folder| folder.join("rabbitmq-server").exists());
     if found.is_none() {
         skip("rabbitmq-server");
     }
@@ -195,15 +183,26 @@ impl Consumer {
         self.keys("SELECT key FROM rows WHERE lane = 'odds'")
     }
 
+    /// How many rows it took.
+    pub fn count(&self) -> u64 {
+        let count = |rows: &mut Statement<'_>| rows.query_row([], |row| row.get::<_, i64>(0));
+        self.read("SELECT count(*) FROM rows", count).unsigned_abs()
+    }
+
     pub fn kill(&mut self) {
         self.program.kill();
     }
 
     fn keys(&self, sql: &str) -> BTreeSet<String> {
+        self.read(sql, |rows| rows.query_map([], |row| row.get(0))?.collect())
+    }
+
+    /// Nothing as long as there is no table.
+    fn read<T: Default>(&self, sql: &str, take: impl Fn(&mut Statement<'_>) -> rusqlite::Result<T>) -> T {
         let read = || {
             let table = Connection::open_with_flags(&self.table, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
             table.busy_timeout(Duration::from_secs(5))?;
-            table.prepare(sql)?.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()
+            take(&mut table.prepare(sql)?)
         };
         read().unwrap_or_default()
     }

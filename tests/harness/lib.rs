@@ -1,4 +1,4 @@
-//! Deadlines, real processes, real input and made captures for the tests.
+//! Deadlines, real processes, real input, made captures and full stores for the tests.
 //!
 //! A test that starts processes holds a [`process::Reaper`]: whatever outlives the test becomes its child, and fails it.
 
@@ -6,4 +6,5 @@ pub mod data;
 pub mod fixture;
 pub mod pcap;
 pub mod process;
+pub mod store;
 pub mod wait;

@@ -1,9 +1,10 @@
-//! What the recorder needs of the configuration: the names of the feeds, `[store]`, `[lanes]`, `[streams]`.
+//! What the recorder needs of the configuration: the names of the feeds and their bounds, `[store]`, `[lanes]`, `[streams]`.
 
+use super::ledger::incidents::Bounds;
 use super::ledger::{EventType, Lane};
 use std::path::PathBuf;
 use std::sync::Arc;
-use touchline_common::config::{Config, FeedKind, StoreConfig, StreamsConfig};
+use touchline_common::config::{Config, FeedConfig, FeedKind, StoreConfig, StreamsConfig};
 use touchline_common::control::Followed;
 use touchline_common::model::MatchKey;
 
@@ -17,6 +18,8 @@ pub struct RecordConfig {
     pub configured: usize,
     /// Which feeds are of rooms, by name.
     pub rooms: Vec<Arc<str>>,
+    /// What each configured feed may state of a match's incidents.
+    incidents: Vec<Bounds>,
     /// The database, absolute.
     pub path: PathBuf,
     pub store: StoreConfig,
@@ -38,6 +41,7 @@ impl RecordConfig {
             feeds: config.feed.iter().map(|feed| Arc::from(feed.name.as_str())).collect(),
             configured: config.feed.len(),
             rooms: rooms.map(|feed| Arc::from(feed.name.as_str())).collect(),
+            incidents: config.feed.iter().map(bounds).collect(),
             path: config.store_path(),
             store: config.store.clone(),
             lanes: config.lanes.iter().filter_map(lane).collect(),
@@ -64,16 +68,37 @@ impl RecordConfig {
         if is_of_rooms { Followed::Rooms } else { Followed::Matches }
     }
 
+    /// What its feed may state of a match's incidents.
+    pub fn incidents(&self, key: &MatchKey) -> Bounds {
+        self.incidents.get(usize::from(key.feed.0)).copied().unwrap_or(Bounds::DEFAULT)
+    }
+
     /// The lane of a type, unless the configuration leaves it where it is.
     pub fn lane(&self, kind: EventType, own: Lane) -> Lane {
         self.lanes.iter().find(|(moved, _)| *moved == kind).map_or(own, |(_, lane)| *lane)
     }
 }
 
+fn bounds(feed: &FeedConfig) -> Bounds {
+    let count = |count: u32| usize::try_from(count).unwrap_or(usize::MAX);
+    Bounds { held: count(feed.order_window), wait: feed.order_wait.get(), most: count(feed.max_incidents) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::time::Duration;
+    use touchline_common::model::{FeedId, MatchId};
+
+    #[test]
+    fn the_bounds_of_incidents_are_a_feeds_own() {
+        let mut config = Config { feed: vec![FeedConfig::default(); 2], ..Config::default() };
+        (config.feed[1].order_window, config.feed[1].max_incidents) = (0, 7);
+        let config = RecordConfig::new(&config);
+        let of = |feed| config.incidents(&MatchKey { feed: FeedId(feed), id: MatchId::from("1") });
+        assert_eq!((of(0), of(2)), (Bounds::DEFAULT, Bounds::DEFAULT));
+        assert_eq!(of(1), Bounds { held: 0, most: 7, ..Bounds::DEFAULT });
+    }
 
     #[test]
     fn lanes_move_types() {

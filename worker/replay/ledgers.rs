@@ -4,6 +4,7 @@
 
 use crate::payload::Received;
 use crate::record::config::RecordConfig;
+use crate::record::ledger::incidents::Bounds;
 use crate::record::ledger::{EventId, Input, Ledger, NewEvent, Outcome};
 use hashbrown::HashSet;
 use serde_json::{Value, json};
@@ -96,6 +97,10 @@ impl Ledgers {
         for key in keys {
             self.run(&key, &Input::Tick { at }, now);
         }
+    }
+
+    pub(super) fn bounds(&self, key: &MatchKey) -> Bounds {
+        self.config.incidents(key)
     }
 
     /// Runs a match's ledger.

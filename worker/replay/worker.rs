@@ -433,7 +433,7 @@ impl Sink for Reporter<'_> {
     fn incidents(&mut self, slot: MatchSlot, stated: Incidents, received: Received) {
         let at = received.wall_us;
         let Some((key, report)) = self.reports.report(slot, None, at) else { return };
-        let stated = Stated::new(stated);
+        let stated = Stated::new(stated, self.ledgers.bounds(&key));
         self.ledgers.advance(&key, &Input::Incidents { report, statement: stated.statement() }, at);
     }
 

@@ -59,6 +59,12 @@ section! {
         end_linger: Dur = Dur::secs(10),
         /// A match whose newest load is older than this is compared with a fresh one; `0s`: never.
         reconcile_every: Dur = Dur::secs(0),
+        /// Where the source's incidents have no order of their own: how many wait for earlier ones,
+        order_window: u32 = 16,
+        /// and how long.
+        order_wait: Dur = Dur::secs(2),
+        /// The most incidents that are known of a match; further ones are refused and counted.
+        max_incidents: u32 = 20_000,
         /// Follow only these; each empty list admits all.
         only: MatchFilter = MatchFilter::default(),
         /// Never follow these.

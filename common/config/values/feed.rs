@@ -4,6 +4,14 @@ use super::{MAX_NAME, check_plain, diffusion, positive, transport};
 use crate::config::check::Findings;
 use crate::config::feed::{FeedConfig, FeedKind, Strategy};
 use crate::config::locate::Place;
+use crate::config::units::Dur;
+
+/// The most incidents of a match that may wait for earlier ones,
+const MAX_WINDOW: u32 = 1_000;
+/// and the longest.
+const MAX_WAIT: Dur = Dur::secs(60);
+/// The most incidents of a match.
+const MAX_INCIDENTS: u32 = 100_000;
 
 pub(super) fn check(feed: &mut FeedConfig, index: usize, findings: &mut Findings<'_>) {
     let at = |key: &str| Place::feed(index, key);
@@ -44,6 +52,7 @@ pub(super) fn check(feed: &mut FeedConfig, index: usize, findings: &mut Findings
             "expected \"0s\", or another strategy",
         );
     }
+    check_incidents(feed, index, findings);
     if jiff::tz::TimeZone::get(&feed.feed_timezone).is_err() {
         let expected = "expected a name such as \"Europe/London\" or \"UTC\"";
         findings.add(&at("feed_timezone"), "unknown time zone", expected);
@@ -64,6 +73,22 @@ fn check_name(name: &str, at: &Place, findings: &mut Findings<'_>) {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if name.is_empty() || name.len() > MAX_NAME || !name.chars().all(allowed) {
         findings.add(at, "bad name of a feed", "expected 1 to 32 letters, digits, `-`, `_` or `.`");
+    }
+}
+
+fn check_incidents(feed: &FeedConfig, index: usize, findings: &mut Findings<'_>) {
+    let at = |key: &str| Place::feed(index, key);
+    if feed.order_window > MAX_WINDOW {
+        let message = format!("`order_window` is {}", feed.order_window);
+        findings.add(&at("order_window"), message, "expected at most 1000");
+    }
+    if feed.order_wait > MAX_WAIT {
+        let message = format!("`{}` would hold up each incident for too long", feed.order_wait);
+        findings.add(&at("order_wait"), message, "expected at most \"60s\"");
+    }
+    if !(1..=MAX_INCIDENTS).contains(&feed.max_incidents) {
+        let message = format!("`max_incidents` is {}", feed.max_incidents);
+        findings.add(&at("max_incidents"), message, "expected 1 to 100000");
     }
 }
 

@@ -20,6 +20,8 @@ impl Filter {
             What::Message { message, topic, .. } => (message.kind, topic.as_ref()),
             What::GivenUp { message, topic, .. } => (message.kind, Some(topic)),
             What::Opened { .. }
+            | What::Recorded { .. }
+            | What::Noted(_)
             | What::Swapped
             | What::ConnectRequest(_)
             | What::ConnectResponse(_)

@@ -27,6 +27,10 @@ fn members(what: &What<'_>) -> (&'static str, Value) {
         What::Opened { client, server, from_start } => {
             ("opened", json!({"client": client, "server": server, "from_start": from_start}))
         }
+        What::Recorded { from_start } => ("recorded", json!({"from_start": from_start})),
+        What::Noted(note) => {
+            ("noted", json!({"note": serde_json::from_str(note).unwrap_or_else(|_| Value::from(*note))}))
+        }
         What::Swapped => ("swapped", json!({})),
         What::ConnectRequest(request) => (
             "connect",
@@ -100,7 +104,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 pub(super) fn of_summary(summary: &Summary) -> Value {
-    json!({"kind": "end", "packets": summary.packets, "connections": summary.connections,
+    json!({"kind": "end", "packets": summary.packets, "records": summary.records, "connections": summary.connections,
         "no_tcp": summary.other, "fragments": summary.fragments, "cut": summary.cut,
         "joined": summary.joined, "cancelled": summary.cancelled, "unfinished": summary.unfinished,
         "unknown_link": summary.unknown_links.map(|(count, link)| json!({"packets": count, "type": link})),

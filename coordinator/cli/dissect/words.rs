@@ -28,6 +28,11 @@ fn words(what: &What<'_>) -> String {
             let midst = if *from_start { "" } else { ", its beginning is not in the capture" };
             format!("connection from {client} to {server}{midst}")
         }
+        What::Recorded { from_start: true } => "a recorded connection begins".to_owned(),
+        What::Recorded { from_start: false } => {
+            "a recorded connection, its beginning is not in the recording".to_owned()
+        }
+        What::Noted(note) => (*note).to_owned(),
         What::Swapped => {
             "client and server are the other way round: a client masks its frames, and the other side does"
                 .to_owned()
@@ -148,7 +153,10 @@ fn quoted(bytes: &[u8]) -> String {
 
 pub(super) fn of_summary(summary: &Summary) -> String {
     let packets = |count: u64| counted(count, "packet is", "packets are");
-    let all = counted(summary.packets, "packet", "packets");
+    let all = match summary.records {
+        0 => counted(summary.packets, "packet", "packets"),
+        records => counted(records, "record", "records"),
+    };
     let connections = counted(summary.connections, "connection", "connections");
     let mut out = format!("--- {all}, {connections}");
     let mut add = |count: u64, what: String| {

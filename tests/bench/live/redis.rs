@@ -3,7 +3,6 @@
 //! The daemon makes a store, which is filled while nobody has it open; each round starts the daemon over it with an empty Redis and
 //! waits until the server has every event. No feed answers meanwhile: what is measured is the sink. Both programs are Debian's.
 
-use super::store;
 use crate::effort::Effort;
 use crate::error::{BenchError, While};
 use crate::report::{Figure, Limit, Measured};
@@ -18,7 +17,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use touchline_common::control::Client;
-use touchline_harness::process;
+use touchline_harness::{process, store};
 
 const EVENTS: i64 = 1_000_000;
 const ROUNDS: usize = 3;
@@ -41,7 +40,7 @@ pub fn redis_row(effort: Effort) -> Result<Measured, BenchError> {
     let redis = Redis::start(folder.path())?;
     configure(folder.path(), redis.port)?;
     drop(Daemon::start(folder.path())?);
-    store::fill_events(folder.path(), EVENTS)?;
+    store::fill_events(folder.path(), "bench", EVENTS).during("filling a store")?;
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..effort.rounds(ROUNDS) {
         redis.ask("FLUSHALL")?;

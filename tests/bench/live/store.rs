@@ -80,28 +80,6 @@ pub fn price_rows(folder: &Path) -> Result<i64, BenchError> {
     })
 }
 
-/// Fills a store that nobody has open with events up to this number, of 500 matches.
-///
-/// # Errors
-/// When it cannot be written.
-pub fn fill_events(folder: &Path, events: i64) -> Result<(), BenchError> {
-    let fill = || -> rusqlite::Result<()> {
-        let mut store = Connection::open(folder.join(STORE))?;
-        let filling = store.transaction()?;
-        filling.execute(
-            "WITH RECURSIVE n(i) AS (SELECT (SELECT coalesce(max(seq), 0) FROM events) + 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
-             INSERT INTO events SELECT i, printf('e%019d', i), 0, NULL, 'bench', printf('m%04d', i % 500), 'soccer', 'corner', 'normal',
-                 'home', i % 90, i % 60, 'first_half', strftime('%Y-%m-%dT%H:%M:%S.000000Z', 'now'), NULL, 1, i % 1000, (i / 500 + 1) << 20,
-                 '{\"home\":0,\"away\":0}', 0, 0, '{\"count\":3}'
-             FROM n",
-            [events],
-        )?;
-        filling.execute("INSERT OR REPLACE INTO meta VALUES ('seq', ?1), ('events', ?1)", [events])?;
-        filling.commit()
-    };
-    fill().during("filling a store")
-}
-
 fn open(file: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     Connection::open_with_flags(file, flags)

@@ -46,6 +46,49 @@ fn wait_for_more(consumer: &Consumer, more: usize) {
     });
 }
 
+/// Pauses the server; then the consumer has every event that is committed, and no other.
+fn assert_all_arrived(site: &Site, consumer: &Consumer) {
+    site.simulator.pause();
+    // Which also shows that every event is committed.
+    site.assert_events_are_true();
+    wait::until("every event at the consumer, and no other", THROUGH, || {
+        (consumer.events() == names(&site.events())).then_some(())
+    });
+    assert!(!consumer.odds().is_empty(), "prices come, too");
+    let status = site.ask("status", json!({}));
+    let sink = &status["recorder"]["sinks"][0];
+    assert_eq!((&sink["state"], &sink["refused"]), (&json!("delivering"), &json!(0)), "{status}");
+}
+
+#[test]
+fn a_broker_without_memory_is_said_to_be_so_and_waited_for() {
+    let Some(rabbit) = RabbitMq::start() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let url = rabbit.url();
+    let Some(consumer) = Consumer::start(folder.path(), "queue", "rabbitmq_queue.py", &["--url", &url])
+    else {
+        return;
+    };
+    let options = Options { matches: 8, rate: 300.0, speed: 100.0, cap: Some(5), ..Options::default() };
+    let site = Site::configured(&options, |folder, _| feed(folder, &rabbit));
+    site.wait_live(8);
+    site.wait_until_recorded(8, LIVE);
+    wait_for_more(&consumer, 20);
+
+    rabbit.control(&["set_vm_memory_high_watermark", "0"]);
+    site.wait_for_status("a sink that is blocked", BACK, |status| {
+        let sink = &status["recorder"]["sinks"][0];
+        let error = sink["last_error"].as_str().unwrap_or_default();
+        sink["state"] == "backing off" && error.contains("takes no messages for now")
+    });
+    site.wait_for_rows(100);
+    rabbit.control(&["set_vm_memory_high_watermark", "0.4"]);
+    wait_for_more(&consumer, 20);
+    assert_all_arrived(&site, &consumer);
+    drop(consumer);
+    drop(rabbit);
+}
+
 #[test]
 fn a_consumer_that_knows_copies_has_each_event_once_across_deaths_of_recorder_and_broker() {
     let Some(mut rabbit) = RabbitMq::start() else { return };
@@ -74,16 +117,7 @@ fn a_consumer_that_knows_copies_has_each_event_once_across_deaths_of_recorder_an
     rabbit.start_again();
     wait_for_more(&consumer, 20);
 
-    site.simulator.pause();
-    // Which also shows that every event is committed.
-    site.assert_events_are_true();
-    wait::until("every event at the consumer, and no other", THROUGH, || {
-        (consumer.events() == names(&site.events())).then_some(())
-    });
-    assert!(!consumer.odds().is_empty(), "prices come, too");
-    let status = site.ask("status", json!({}));
-    let sink = &status["recorder"]["sinks"][0];
-    assert_eq!((&sink["state"], &sink["refused"]), (&json!("delivering"), &json!(0)), "{status}");
+    assert_all_arrived(&site, &consumer);
     // The site's last look is for processes that were left.
     drop(consumer);
     drop(rabbit);

@@ -2,16 +2,15 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stderr)]
 
 use nix::sys::signal::Signal;
-use redis::Connection;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 use touchline_common::control::Client;
+use touchline_e2e::brokers::Redis;
 use touchline_e2e::{ANSWER, BACK, LIVE, Site};
 use touchline_harness::fixture::Fixture;
 use touchline_harness::process::{self, Reaper};
@@ -22,105 +21,6 @@ const CAP: &str = "max_subscriptions = 5";
 
 fn small() -> Options {
     Options { matches: 6, rate: 300.0, cap: Some(5), ..Options::default() }
-}
-
-/// A server of its own in a folder of its own. It must end before the site does, which looks for processes that are left.
-struct Redis {
-    child: Child,
-    folder: tempfile::TempDir,
-    port: u16,
-}
-
-impl Redis {
-    /// `None`, and a line that says so, where there is no such program.
-    fn start() -> Option<Redis> {
-        let here = Command::new("redis-server").arg("--version").stdout(Stdio::null()).status();
-        if here.is_err() {
-            assert!(std::env::var_os("CI").is_none(), "redis-server is absent; scripts/test installs it");
-            eprintln!("SKIPPED: redis-server is absent (Debian package redis-server)");
-            return None;
-        }
-        let folder = tempfile::tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let child = Redis::spawn(folder.path(), port);
-        Some(Redis { child, folder, port })
-    }
-
-    /// With each write on disk before it is answered, so that a killed one comes back with all that it confirmed.
-    fn spawn(folder: &Path, port: u16) -> Child {
-        let child = Command::new("redis-server")
-            .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
-            .args(["--appendonly", "yes", "--appendfsync", "always", "--dir"])
-            .arg(folder)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        let url = format!("redis://127.0.0.1:{port}");
-        wait::until("the server of Redis", Duration::from_secs(20), || {
-            let mut connection = redis::Client::open(url.as_str()).unwrap().get_connection().ok()?;
-            redis::cmd("PING").query::<String>(&mut connection).ok()
-        });
-        child
-    }
-
-    fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-
-    fn kill_and_start(&mut self) {
-        self.kill();
-        self.child = Redis::spawn(self.folder.path(), self.port);
-    }
-
-    fn ask(&self, words: &[&str]) -> redis::Value {
-        let client = redis::Client::open(format!("redis://127.0.0.1:{}", self.port)).unwrap();
-        let mut connection = client.get_connection_with_timeout(ANSWER).unwrap();
-        connection.set_read_timeout(Some(ANSWER)).unwrap();
-        let mut command = redis::cmd(words[0]);
-        words[1..].iter().for_each(|word| {
-            command.arg(*word);
-        });
-        command.query(&mut connection).unwrap()
-    }
-
-    fn connection(&self) -> Connection {
-        let client = redis::Client::open(format!("redis://127.0.0.1:{}", self.port)).unwrap();
-        client.get_connection_with_timeout(ANSWER).unwrap()
-    }
-
-    /// The rows of a kind of stream by their `seq`, over all shards; each is there once.
-    fn rows(&self, kind: &str) -> BTreeMap<i64, Value> {
-        let mut connection = self.connection();
-        let mut rows = BTreeMap::new();
-        for shard in 0..16 {
-            let key = format!("touchline:{kind}:inplay:{shard}");
-            let range = redis::cmd("XRANGE").arg(key).arg("-").arg("+").query(&mut connection).unwrap();
-            let entries: Vec<(String, BTreeMap<String, String>)> = range;
-            for (id, fields) in entries {
-                let row: Value = serde_json::from_str(&fields["event"]).unwrap();
-                let seq = row["seq"].as_i64().unwrap();
-                assert!(id.ends_with(&format!("-{seq}")), "{id} {fields:?}");
-                assert_eq!(fields["seq"], seq.to_string());
-                assert_eq!((&row["match"], &row["type"]), (&json!(fields["match"]), &json!(fields["type"])));
-                assert_eq!(row["lane"], json!(fields["lane"]));
-                assert!(rows.insert(seq, row).is_none(), "{seq} is there twice");
-            }
-        }
-        rows
-    }
-
-    fn config(&self) -> String {
-        format!("[streams]\nretry_max = \"500ms\"\nredis = \"redis://127.0.0.1:{}/0\"\n", self.port)
-    }
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 /// The rows that the daemon has committed in the stream of a lane, by their `seq`.
@@ -226,7 +126,7 @@ fn a_redis_that_is_down_is_tried_again_and_holds_up_nothing_else() {
         (lines(&file, "match") == events).then_some(())
     });
     site.simulator.resume();
-    redis.child = Redis::spawn(redis.folder.path(), redis.port);
+    redis.start_again();
     assert_all_is_in_redis(&site, &redis);
     let log = site.daemon.log();
     assert!(log.contains("sink.down sink=redis") && log.contains("sink.up sink=redis"), "{log}");
@@ -250,6 +150,48 @@ fn a_full_server_and_a_replica_are_said_to_be_so_and_waited_for() {
         redis.ask(mend);
         assert_all_is_in_redis(&site, &redis);
     }
+    drop(redis);
+}
+
+#[test]
+fn a_replica_that_takes_over_is_sent_what_it_lacks() {
+    let Some(primary) = Redis::start() else { return };
+    let mut replica = Redis::replica_of(&primary);
+    let site = Site::live(&small(), &format!("{CAP}\n{}", primary.config()));
+    site.wait_for_rows(100);
+    assert_all_is_in_redis(&site, &primary);
+    // From here on it is behind, by rows that the primary confirms.
+    replica.promote();
+    site.wait_for_rows(100);
+    assert_all_is_in_redis(&site, &primary);
+    assert!(replica.numbers("ev") < primary.numbers("ev"), "it has them already");
+    site.wait_for_rows(50);
+    replica.replace(primary);
+    site.wait_for_rows(50);
+    assert_all_is_in_redis(&site, &replica);
+    let shown = sink(&site, "redis").unwrap();
+    assert_eq!((&shown["state"], &shown["refused"]), (&json!("delivering"), &json!(0)), "{shown}");
+    drop(replica);
+}
+
+#[test]
+fn rows_arrive_over_tls() {
+    let Some(redis) = Redis::start_with_tls() else { return };
+    let site = Site::live(&small(), &format!("{CAP}\n{}{}", redis.config(), redis.trust()));
+    site.wait_for_rows(100);
+    assert_all_is_in_redis(&site, &redis);
+    drop(redis);
+}
+
+#[test]
+fn a_certificate_that_is_not_trusted_is_said_to_be_so_and_gets_nothing() {
+    let Some(redis) = Redis::start_with_tls() else { return };
+    let site = Site::live(&small(), &format!("{CAP}\n{}", redis.config()));
+    site.wait_for_rows(50);
+    wait_for_sink(&site, "redis", "a certificate that is not trusted", |sink| {
+        sink["state"] == "backing off" && sink["last_error"].as_str().unwrap().contains("certificate")
+    });
+    assert!(redis.numbers("ev").is_empty());
     drop(redis);
 }
 

@@ -324,7 +324,8 @@ fn retention_deletes_whole_files_by_age_then_by_size_and_keeps_chat_longer() {
         let mut hours = bench.open(NOW - back * HOUR_US);
         write(&mut hours, 1..2);
         if back == 4 {
-            let sql = "INSERT INTO chat VALUES (1, 1, 'rooms', 'R', 'c1', 'comment', NULL, 'hello', NULL)";
+            let sql =
+                "INSERT INTO chat VALUES (1, 1, 'rooms', 'R', 'c1', 'comment', NULL, 'hello', NULL, NULL)";
             hours.connection().execute(sql, []).unwrap();
         }
     }

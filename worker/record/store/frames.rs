@@ -124,7 +124,7 @@ impl Store {
             }
             MatchBody::Incidents { stated, at } => {
                 incoming.reports(at, came);
-                let stated = Stated::new(stated);
+                let stated = Stated::new(stated, self.config.incidents(&key));
                 let report = Report { n, epoch, clock: None, at, version };
                 self.advance(&key, &Input::Incidents { report, statement: stated.statement() });
             }

@@ -147,6 +147,14 @@ impl Conversation {
         }
     }
 
+    /// One that was recorded behind whatever carried it: its bytes are DPT.
+    pub(super) fn recorded(from_start: bool) -> Conversation {
+        let mut conversation = Conversation::new(from_start);
+        conversation.sides = Sides::Known;
+        conversation.shared.wire = Some(Wire::Dpt);
+        conversation
+    }
+
     fn direction(&mut self, sender: Sender) -> (&mut Direction, &mut Shared) {
         match sender {
             Sender::Client => (&mut self.client, &mut self.shared),

@@ -50,6 +50,12 @@ pub enum What<'a> {
         /// Whether its first segment is in the capture.
         from_start: bool,
     },
+    /// A connection of a recording begins, or the recording begins in the midst of it.
+    Recorded {
+        from_start: bool,
+    },
+    /// What a recording says beside bytes, as JSON.
+    Noted(&'a str),
     /// The frames show that client and server are the other way round than the ports suggest.
     Swapped,
     ConnectRequest(ConnectRequest<'a>),

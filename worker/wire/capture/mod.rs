@@ -1,6 +1,6 @@
 //! Captured conversations: bytes of a capture file in, messages out.
 //!
-//! [`Dissector`] is the whole of it: `file` finds the packets, `packet` the TCP segments in them, `stream` puts their
+//! [`Dissector`] is the whole of it, [`Recorded`] the same for what a worker recorded: `file` finds the packets, `packet` the TCP segments in them, `stream` puts their
 //! streams together, `conversation` reads those as DPT or WebSocket (`search` finds the latter's frames where the beginning
 //! is missing), `text` the messages in them, whole or in pieces, `bodies` their bodies. Pure and streaming: memory is
 //! bounded whatever the file holds, and what it holds is hostile until proven otherwise. Callers: the verb `dissect`, a
@@ -11,6 +11,7 @@ mod conversation;
 mod entry;
 mod file;
 mod packet;
+mod recorded;
 mod search;
 mod stream;
 #[cfg(test)]
@@ -22,6 +23,7 @@ pub use bodies::{BODY_MAX, RATIO_MAX};
 pub use conversation::Entries;
 pub use entry::{Body, ConnectionId, Cut, Ending, Entry, GaveUp, PieceOf, Sender, Topic, Undecoded, What};
 pub use file::CaptureError;
+pub use recorded::Recorded;
 
 use self::bodies::Bodies;
 use self::conversation::Place;
@@ -40,6 +42,8 @@ pub struct Dissector {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
     pub packets: u64,
+    /// Of a recording, which has no packets.
+    pub records: u64,
     /// Those that were no TCP.
     pub other: u64,
     /// Those on a link of a type that is not known, and the last such type.

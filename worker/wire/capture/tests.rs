@@ -60,6 +60,7 @@ fn said(what: &What<'_>) -> String {
         What::Undecoded { bytes, why } => format!("undecoded {} {why}", bytes.len()),
         What::Lost(count) => format!("lost {count}"),
         What::Swapped => "swapped".to_owned(),
+        What::Recorded { .. } | What::Noted(_) => "of a recording".to_owned(),
         What::Ended(ending) => format!("ended {ending:?}"),
     }
 }

@@ -16,6 +16,8 @@ pub struct Statement<'a> {
     pub listing: Listing,
     /// Of the source; the first statement of a match decides.
     pub ordering: Ordering,
+    /// The most happenings that are known of a match.
+    pub most: usize,
     /// In a list the oldest first.
     pub incidents: &'a [Incident],
     /// Source ids that are no more.
@@ -57,6 +59,7 @@ impl Ledger {
         let new = || Box::new(Incidents::new(scope.clone(), statement.ordering, base.clone()));
         let incidents = self.incidents.get_or_insert_with(new);
         incidents.set_made(made);
+        incidents.set_bounds(statement.ordering, statement.most);
         let mut told = Vec::new();
         let refused = incidents.refused();
         incidents.take(statement.incidents.to_vec(), statement.listing, now, &mut self.order, &mut told);

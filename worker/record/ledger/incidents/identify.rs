@@ -4,10 +4,7 @@
 //! In one list each slot is named at most once, so two equal ones in it are two happenings; what comes alone and equals a
 //! standing one is its copy. Called by `Incidents::take`.
 
-use super::{
-    Incident, Incidents, Key, Listing, MAX_DETAILS, MAX_EQUALS, MAX_INCIDENTS, Name, Slot, State, Telling,
-    What,
-};
+use super::{Incident, Incidents, Key, Listing, MAX_DETAILS, MAX_EQUALS, Name, Slot, State, Telling, What};
 use crate::record::ledger::event::EventType;
 use crate::record::ledger::identity::EventId;
 use std::cmp::Reverse;
@@ -111,9 +108,11 @@ impl Incidents {
         let Some(slot) = self.slots.get_mut(index) else { return };
         let before = slot.incident.clone();
         merge(&mut slot.incident, incident);
-        let changed = slot.incident != before;
-        self.touched |= changed;
-        match slot.state {
+        let (changed, state) = (slot.incident != before, slot.state);
+        if changed {
+            self.touch(index);
+        }
+        match state {
             State::Gone => self.hold(index, now),
             State::Held | State::Beside => self.move_untold(index),
             State::Told if changed => self.revise(index, before.side, out),
@@ -144,7 +143,7 @@ impl Incidents {
         if is_deleted || self.named(&incident).is_some() {
             return;
         }
-        if crowded || self.slots.len() >= MAX_INCIDENTS {
+        if crowded || self.slots.len() >= self.most {
             self.refused = self.refused.saturating_add(1);
             return;
         }

@@ -30,12 +30,6 @@ use std::time::{Duration, Instant};
 use touchline_common::model::{Registers, Side};
 use verify::Verification;
 
-/// How many wait for earlier ones where the source has no order of its own, at most,
-pub const HELD: usize = 16;
-/// and how long.
-pub const HELD_FOR: Duration = Duration::from_secs(2);
-/// The most happenings that are known of a match; further ones are refused and counted.
-pub const MAX_INCIDENTS: usize = 20_000;
 /// The most that state the same type and clock; further ones are refused and counted.
 pub const MAX_EQUALS: usize = 256;
 /// The most details of an incident, by key; the rest is left out.
@@ -83,6 +77,21 @@ pub enum Ordering {
     AsSent,
     /// By period and clock. At most `held` wait at most `wait` for earlier ones.
     ByClock { held: usize, wait: Duration },
+}
+
+/// What a feed's settings say of a match's incidents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// How many wait for earlier ones where the source has no order of its own, at most,
+    pub held: usize,
+    /// and how long.
+    pub wait: Duration,
+    /// The most happenings that are known of a match; further ones are refused and counted.
+    pub most: usize,
+}
+
+impl Bounds {
+    pub const DEFAULT: Bounds = Bounds { held: 16, wait: Duration::from_secs(2), most: 20_000 };
 }
 
 /// What is told of an incident.
@@ -152,17 +161,22 @@ struct Slot {
 pub struct Incidents {
     scope: Scope,
     ordering: Ordering,
+    most: usize,
     slots: Vec<Slot>,
     by_source: HashMap<String, Vec<usize>>,
     by_clock: HashMap<(EventType, Option<u32>), Vec<usize>>,
     told: BTreeMap<Key, usize>,
     goals: BTreeMap<Key, usize>,
+    /// Those told of types that a register may count, few of all.
+    countable: BTreeMap<Key, usize>,
     held: BTreeMap<Key, usize>,
     beside: BTreeMap<Key, usize>,
     of_registers: OfRegisters,
     verification: Verification,
     /// Whether anything has changed in this turn.
     touched: bool,
+    /// Whether what incidents state of registers may have changed since it was last counted.
+    recount: bool,
     /// When each of those that wait is told at the latest, the earliest first; some are told already.
     due: VecDeque<(Instant, usize)>,
     /// Source ids that were deleted before they came, the oldest first: what comes of them is no more.
@@ -180,22 +194,37 @@ impl Incidents {
         Incidents {
             scope,
             ordering,
+            most: Bounds::DEFAULT.most,
             slots: Vec::new(),
             by_source: HashMap::new(),
             by_clock: HashMap::new(),
             told: BTreeMap::new(),
             goals: BTreeMap::new(),
+            countable: BTreeMap::new(),
             held: BTreeMap::new(),
             beside: BTreeMap::new(),
             of_registers: OfRegisters { base, ..OfRegisters::default() },
             verification: Verification::default(),
             touched: true,
+            recount: true,
             due: VecDeque::new(),
             deleted: VecDeque::new(),
             turn: 0,
             window: None,
             arrived: 0,
             refused: 0,
+        }
+    }
+
+    /// As the feed's settings are now. Whether the source has an order of its own does not change within a match.
+    pub fn set_bounds(&mut self, ordering: Ordering, most: usize) {
+        self.most = most;
+        match (self.ordering, ordering) {
+            (Ordering::ByClock { .. }, Ordering::ByClock { .. }) => {
+                self.touched |= self.ordering != ordering;
+                self.ordering = ordering;
+            }
+            (Ordering::AsSent, _) | (_, Ordering::AsSent) => {}
         }
     }
 
@@ -210,8 +239,9 @@ impl Incidents {
     ) {
         self.turn += 1;
         if listing == Listing::Whole {
-            self.touched |= !self.of_registers.base.is_empty();
+            let had_base = !self.of_registers.base.is_empty();
             self.of_registers.base.clear();
+            (self.touched, self.recount) = (self.touched | had_base, self.recount | had_base);
         }
         let incidents: Vec<Incident> = incidents.into_iter().map(cut).collect();
         let found = self.find_all(&incidents, listing);
@@ -268,6 +298,16 @@ impl Incidents {
         std::mem::take(&mut self.touched)
     }
 
+    /// A slot has changed: what is saved is out of date, and perhaps what was counted.
+    fn touch(&mut self, index: usize) {
+        self.touched = true;
+        // What stands beside is counted also when its register is there no more.
+        self.recount |= self
+            .slots
+            .get(index)
+            .is_some_and(|slot| slot.state == State::Beside || self.of_registers.counts(slot.incident.kind));
+    }
+
     fn tell(&self, slot: usize, what: What, out: &mut Vec<Telling>) {
         let Some(slot) = self.slots.get(slot) else { return };
         out.push(Telling {
@@ -281,8 +321,11 @@ impl Incidents {
     }
 
     fn take_back(&mut self, index: usize, out: &mut Vec<Telling>) {
+        if self.slots.get(index).is_none_or(|slot| slot.state == State::Gone) {
+            return;
+        }
+        self.touch(index);
         let Some(slot) = self.slots.get_mut(index) else { return };
-        self.touched |= slot.state != State::Gone;
         match slot.state {
             State::Gone => {}
             State::Held => {
@@ -298,6 +341,7 @@ impl Incidents {
                 slot.state = State::Gone;
                 slot.k = slot.k.saturating_add(1);
                 self.told.remove(&key);
+                self.countable.remove(&key);
                 let was_goal = self.goals.remove(&key).is_some();
                 if was_goal {
                     self.set_score(index, self.score_before(key));

@@ -4,6 +4,7 @@
 //! follows it, in the middle of the room that is there. Where no integer is left some that follow are taken back and told
 //! again with it, as many as leave room for others. What registers tell has orders that are whole steps and is never moved.
 
+use super::registers::is_countable;
 use super::{Incidents, Key, Ordering, State, Telling, What};
 use crate::record::ledger::ORDER_STEP;
 use crate::record::ledger::event::EventType;
@@ -20,7 +21,7 @@ impl Incidents {
     /// Lets a slot wait for its place, as a happening that was not told yet.
     pub(super) fn hold(&mut self, index: usize, now: Instant) {
         self.renew(index);
-        self.touched = true;
+        self.touch(index);
         self.arrived += 1;
         let Some(key) = self.key_of(index, self.arrived) else { return };
         let Some(slot) = self.slots.get_mut(index) else { return };
@@ -58,6 +59,9 @@ impl Incidents {
         places.insert(key, index);
         if let Some(slot) = self.slots.get_mut(index) {
             slot.key = key;
+        }
+        if key != before {
+            self.touch(index);
         }
     }
 
@@ -112,7 +116,7 @@ impl Incidents {
         if kind.is_some_and(|kind| self.of_registers.made.contains(&kind)) {
             return self.set_beside(index);
         }
-        self.touched = true;
+        self.touch(index);
         let before = self.told.range(..key).next_back().and_then(|(_, before)| self.order_of(*before));
         let (moved, room) = self.room(key, before);
         for (_, index) in &moved {
@@ -143,9 +147,12 @@ impl Incidents {
     fn stand(&mut self, key: Key, index: usize, order: i64, late: bool, out: &mut Vec<Telling>) {
         let Some(slot) = self.slots.get_mut(index) else { return };
         (slot.state, slot.order, slot.late) = (State::Told, order, late);
-        let is_goal = slot.incident.kind == EventType::Goal;
+        let kind = slot.incident.kind;
         self.told.insert(key, index);
-        if is_goal {
+        if is_countable(kind) {
+            self.countable.insert(key, index);
+        }
+        if kind == EventType::Goal {
             self.goals.insert(key, index);
             self.rescore(key, index);
         }
@@ -158,6 +165,7 @@ impl Incidents {
         let (key, by) = (slot.key, self.scope.retract(slot.id));
         slot.k = slot.k.saturating_add(1);
         self.told.remove(&key);
+        self.countable.remove(&key);
         if self.goals.remove(&key).is_some() {
             self.set_score(index, self.score_before(key));
         }

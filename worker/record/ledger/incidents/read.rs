@@ -1,6 +1,6 @@
 //! A source's statement as it travelled, read for the ledger; called where frames become inputs.
 
-use super::{HELD, HELD_FOR, Incident, Ordering, StatedClock, Statement};
+use super::{Bounds, Incident, Ordering, StatedClock, Statement};
 use crate::record::ledger::event::EventType;
 use touchline_common::model::{IncidentListing, IncidentOrder, Incidents, StatedIncident};
 
@@ -9,34 +9,39 @@ use touchline_common::model::{IncidentListing, IncidentOrder, Incidents, StatedI
 pub struct Stated {
     listing: IncidentListing,
     ordering: Ordering,
+    most: usize,
     incidents: Vec<Incident>,
     deleted: Vec<String>,
     unknown: u64,
 }
 
 impl Stated {
-    pub fn new(stated: Incidents) -> Stated {
+    /// `bounds`: of its feed.
+    pub fn new(stated: Incidents, bounds: Bounds) -> Stated {
+        let Bounds { held, wait, most } = bounds;
         let Incidents { listing, order, incidents, deleted } = stated;
         let ordering = match order {
             IncidentOrder::AsSent => Ordering::AsSent,
-            IncidentOrder::ByClock => Ordering::ByClock { held: HELD, wait: HELD_FOR },
+            IncidentOrder::ByClock => Ordering::ByClock { held, wait },
         };
         let count = incidents.len();
         let incidents: Vec<Incident> = incidents.into_iter().filter_map(read).collect();
         let unknown = u64::try_from(count - incidents.len()).unwrap_or(u64::MAX);
-        Stated { listing, ordering, incidents, deleted, unknown }
+        Stated { listing, ordering, most, incidents, deleted, unknown }
     }
 
     /// A copy, to be held.
     pub fn of(statement: &Statement<'_>) -> Stated {
-        let Statement { listing, ordering, incidents, deleted, unknown } = *statement;
-        Stated { listing, ordering, incidents: incidents.to_vec(), deleted: deleted.to_vec(), unknown }
+        let Statement { listing, ordering, most, incidents, deleted, unknown } = *statement;
+        let (incidents, deleted) = (incidents.to_vec(), deleted.to_vec());
+        Stated { listing, ordering, most, incidents, deleted, unknown }
     }
 
     pub fn statement(&self) -> Statement<'_> {
         Statement {
             listing: self.listing,
             ordering: self.ordering,
+            most: self.most,
             incidents: &self.incidents,
             deleted: &self.deleted,
             unknown: self.unknown,

@@ -43,22 +43,33 @@ pub struct Revision {
     pub shown: Option<Incident>,
 }
 
+impl OfRegisters {
+    /// Whether incidents of this type are counted beside a register.
+    pub(super) fn counts(&self, kind: EventType) -> bool {
+        is_countable(kind) && self.made.contains(&kind)
+    }
+}
+
 impl Incidents {
     pub fn set_made(&mut self, made: BTreeSet<EventType>) {
-        self.touched |= self.of_registers.made != made;
-        self.of_registers.made = made;
+        if self.of_registers.made != made {
+            (self.touched, self.recount) = (true, true);
+            self.of_registers.made = made;
+        }
     }
 
     /// A step of a register was told; its event is among those that [`Incidents::enrich`] gets.
     pub fn step_told(&mut self, step: Step, id: EventId) {
-        if is_enriched(step.0) {
+        if is_countable(step.0) {
             self.of_registers.told.push((step, id));
         }
     }
 
     pub fn step_taken_back(&mut self, step: Step) {
         self.of_registers.told.retain(|(told, _)| *told != step);
-        self.touched |= self.of_registers.stands.remove(&step).is_some();
+        if self.of_registers.stands.remove(&step).is_some() {
+            (self.touched, self.recount) = (true, true);
+        }
     }
 
     /// What registers' events are to say now; `events` are those of this input.
@@ -68,18 +79,21 @@ impl Incidents {
             if let Some(event) = event.filter(|_| self.of_registers.stands.len() < MAX_STEPS_KEPT) {
                 let standing = Standing { event: event.clone(), revision: 0, shown: None };
                 self.of_registers.stands.insert(step, standing);
-                self.touched = true;
+                (self.touched, self.recount) = (true, true);
             }
         }
-        if !self.touched {
+        if !self.recount {
             return Vec::new();
         }
         let wanted = self.count_steps();
         let steps: Vec<Step> = self.of_registers.stands.keys().copied().collect();
-        steps
+        let revisions = steps
             .into_iter()
             .filter_map(|step| self.revise_step(step, wanted.get(&step).copied(), told))
-            .collect()
+            .collect();
+        // What was set beside its step counts as it did.
+        self.recount = false;
+        revisions
     }
 
     /// The step that each incident of the registers' types states.
@@ -114,7 +128,7 @@ impl Incidents {
         let Some(slot) = self.slots.get_mut(index) else { return };
         slot.state = State::Beside;
         self.beside.insert(slot.key, index);
-        self.touched = true;
+        self.touch(index);
     }
 
     /// The step that each incident of the registers' types states, and how many of each register there are then; those
@@ -123,7 +137,7 @@ impl Incidents {
         let made = |(_, index): &(&Key, &usize)| {
             self.slots.get(**index).is_some_and(|slot| self.of_registers.made.contains(&slot.incident.kind))
         };
-        let mut all: Vec<_> = self.told.iter().filter(made).chain(&self.beside).collect();
+        let mut all: Vec<_> = self.countable.iter().filter(made).chain(&self.beside).collect();
         all.sort();
         let mut steps = BTreeMap::new();
         let mut counts: BTreeMap<Register, Option<i64>> = BTreeMap::new();
@@ -153,8 +167,8 @@ impl Incidents {
     }
 }
 
-/// Whether a type's steps are one by one, so that the `n`-th incident is the `n`-th step.
-fn is_enriched(kind: EventType) -> bool {
+/// Whether a register may count a type's steps one by one, so that the `n`-th incident is the `n`-th step.
+pub(super) fn is_countable(kind: EventType) -> bool {
     use EventType::{
         Card, Corner, Goal, MatchEnded, MatchStarted, Penalty, PeriodEnd, PeriodStart, Substitution, Wicket,
     };

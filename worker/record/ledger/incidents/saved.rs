@@ -4,7 +4,7 @@
 //! [`MAX_SAVED`]. Of older ones the store knows the ids, so that a copy of them is no row after a restart; an edit or a taking
 //! back of them is not seen then. What was held waits anew.
 
-use super::registers::Standing;
+use super::registers::{Standing, is_countable};
 use super::verify::{Difference, Told, Verification};
 use super::{Incident, Incidents, Key, Name, Ordering, Slot, State};
 use crate::record::ledger::event::{Color, EventType, NewEvent, Payload};
@@ -145,6 +145,9 @@ impl Incidents {
             }
             State::Told => {
                 self.told.insert(key, index);
+                if is_countable(incident.kind) {
+                    self.countable.insert(key, index);
+                }
                 if incident.kind == EventType::Goal {
                     self.goals.insert(key, index);
                 }
@@ -226,6 +229,7 @@ impl Ledger {
         }
         incidents.verification = Verification::restored(saved.differences, saved.differences_told);
         incidents.count_steps();
+        incidents.recount = false;
         self.incidents = Some(Box::new(incidents));
     }
 

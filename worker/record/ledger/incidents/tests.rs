@@ -97,6 +97,17 @@ fn a_copy_is_told_once_and_one_that_knows_more_is_a_revision() {
 }
 
 #[test]
+fn only_what_registers_count_is_counted_again() {
+    let mut rig = Rig::new(Ordering::AsSent);
+    rig.incidents.set_made(BTreeSet::from([EventType::Corner]));
+    rig.incidents.enrich(&[], &mut Vec::new());
+    rig.take(Listing::Single, &[incident(EventType::Foul, Some(Side::Home), 3)]);
+    assert!(!rig.incidents.recount && rig.incidents.take_touched());
+    rig.take(Listing::Single, &[incident(EventType::Corner, Some(Side::Home), 4)]);
+    assert!(rig.incidents.recount);
+}
+
+#[test]
 fn equals_in_one_list_are_as_many_happenings() {
     let mut rig = Rig::new(Ordering::AsSent);
     let corner = incident(EventType::Corner, Some(Side::Home), 43);
@@ -318,6 +329,34 @@ proptest! {
         for goal in read.iter().filter(|t| t.incident.kind == EventType::Goal) {
             if goal.incident.side == Some(Side::Home) { score.0 += 1 } else { score.1 += 1 }
             prop_assert_eq!(goal.score, Some(score));
+        }
+    }
+}
+
+proptest! {
+    /// It is counted again only when something of its types has changed.
+    #[test]
+    fn what_registers_count_is_as_if_counted_anew(
+        all in matches(),
+        inputs in prop::collection::vec((any::<prop::sample::Index>(), 0u8..6), 0..60),
+        held in 0usize..6,
+    ) {
+        let mut rig = Rig::by_clock(held);
+        for (index, input) in inputs {
+            let one = index.get(&all);
+            match input {
+                0 => _ = rig.delete(&[one.source_id.as_deref().unwrap()]),
+                1 => rig.wait(),
+                2 => rig.incidents.set_made(BTreeSet::from([EventType::Goal, one.kind])),
+                _ => _ = rig.take(Listing::Single, std::slice::from_ref(one)),
+            }
+            rig.incidents.enrich(&[], &mut Vec::new());
+            let counts = rig.incidents.verification.counts.clone();
+            rig.incidents.count_steps();
+            prop_assert_eq!(&counts, &rig.incidents.verification.counts);
+            let Incidents { told, countable, slots, .. } = &rig.incidents;
+            let kind = |index: &usize| slots[*index].incident.kind;
+            prop_assert!(told.iter().filter(|(_, index)| registers::is_countable(kind(index))).eq(countable));
         }
     }
 }

@@ -1,7 +1,9 @@
 //! Single happenings that a source states, as events of the ledger.
 
 use super::*;
-use crate::record::ledger::incidents::{Incident, Listing, MAX_DELETED, Ordering, StatedClock, Statement};
+use crate::record::ledger::incidents::{
+    Bounds, Incident, Listing, MAX_DELETED, Ordering, StatedClock, Statement,
+};
 use std::collections::BTreeMap;
 
 fn foul(player: Option<&str>) -> Incident {
@@ -19,8 +21,14 @@ fn foul(player: Option<&str>) -> Incident {
 
 fn state(ledger: &mut Ledger, epoch: u64, incidents: &[Incident], deleted: &[String]) -> Outcome {
     let report = Report { n: 9, epoch: Epoch(epoch), clock: None, at: 50, version: 3 };
-    let statement =
-        Statement { listing: Listing::Single, ordering: Ordering::AsSent, incidents, deleted, unknown: 0 };
+    let statement = Statement {
+        listing: Listing::Single,
+        ordering: Ordering::AsSent,
+        most: MOST,
+        incidents,
+        deleted,
+        unknown: 0,
+    };
     let mut out = Outcome::default();
     ledger.advance(&Input::Incidents { report, statement }, Instant::now(), &mut out);
     out
@@ -49,6 +57,7 @@ fn an_id_of_the_source_needs_no_owner_and_a_list_does() {
     assert!(state(&mut ledger, 9, &[], &["7".to_owned()]).refused, "a deletion needs an owner");
 }
 
+const MOST: usize = Bounds::DEFAULT.most;
 const CLOCKED: Ordering = Ordering::ByClock { held: 4, wait: Duration::from_secs(5) };
 
 fn goal(id: &str, side: Side, minute: u16, player: &str) -> Incident {
@@ -67,7 +76,8 @@ impl Rig {
         let deleted: Vec<String> = deleted.iter().map(ToString::to_string).collect();
         let report =
             Report { n: self.n, epoch: self.ledger.epoch().unwrap(), clock: None, at: self.wall, version: 4 };
-        let statement = Statement { listing, ordering: CLOCKED, incidents, deleted: &deleted, unknown: 0 };
+        let statement =
+            Statement { listing, ordering: CLOCKED, most: MOST, incidents, deleted: &deleted, unknown: 0 };
         self.give(&Input::Incidents { report, statement })
     }
 
@@ -524,7 +534,8 @@ fn what_a_candidate_states_is_told_once_it_is_adopted() {
     let by_candidate = |rig: &mut Rig, listing, incidents: &[Incident]| {
         rig.n += 1;
         let report = Report { n: rig.n, epoch: Epoch(2), clock: None, at: rig.wall, version: 4 };
-        let statement = Statement { listing, ordering: CLOCKED, incidents, deleted: &[], unknown: 0 };
+        let statement =
+            Statement { listing, ordering: CLOCKED, most: MOST, incidents, deleted: &[], unknown: 0 };
         rig.give(&Input::Incidents { report, statement });
         assert!(rig.last.is_empty());
     };
@@ -543,4 +554,29 @@ fn what_a_candidate_states_is_told_once_it_is_adopted() {
         rig.standing().iter().filter(|e| e.kind == EventType::Foul).map(|e| e.clock).collect();
     assert_eq!(clocks, [Some(120), Some(180), Some(240)]);
     assert_eq!(rig.refused, 0);
+}
+
+#[test]
+fn the_feeds_bounds_hold_from_the_next_statement_on() {
+    let mut rig = Rig::soccer();
+    let foul = |id: &str, minute| Incident {
+        source_id: Some(id.to_owned()),
+        clock: Some(StatedClock::new(minute, 0)),
+        ..foul(None)
+    };
+    assert!(rig.stated(&[foul("a", 1), foul("b", 2)]).last.is_empty(), "both wait");
+    let report = Report { n: 99, epoch: Epoch(1), clock: None, at: rig.wall, version: 4 };
+    let ordering = Ordering::ByClock { held: 1, wait: Duration::from_secs(5) };
+    let incidents = [foul("c", 3), foul("d", 4)];
+    let statement = Statement {
+        listing: Listing::Single,
+        ordering,
+        most: 3,
+        incidents: &incidents,
+        deleted: &[],
+        unknown: 0,
+    };
+    rig.give(&Input::Incidents { report, statement });
+    let clocks: Vec<Option<u32>> = rig.last.iter().map(|event| event.clock).collect();
+    assert_eq!(clocks, [Some(60), Some(120)], "one waits, and one is more than is kept");
 }
