@@ -17,7 +17,7 @@ pub(crate) mod node;
 pub(crate) mod odds;
 mod pen;
 mod play;
-mod random;
+pub(crate) mod random;
 mod score;
 pub(crate) mod script;
 mod sent;
