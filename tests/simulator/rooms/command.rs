@@ -11,7 +11,7 @@ pub(super) type Millis = i64;
 /// Gives the commands of what happens in `room`, in their order, to `take`.
 pub(super) fn write(room: u64, happening: &Happening, at: Millis, take: &mut dyn FnMut(&[u8])) {
     match happening {
-        Happening::Comment(line, look) => give(take, &comment(room, line, *look, at)),
+        Happening::Comment { line, look, rnd } => give(take, &comment(room, line, *look, *rnd, at)),
         Happening::Gift(line, of) => {
             give(take, &gift(line, *of, at));
             if of.number > 1 {
@@ -66,7 +66,7 @@ fn seconds(at: Millis) -> i64 {
     at / 1_000
 }
 
-fn comment(room: u64, line: &Line, look: Look, at: Millis) -> Value {
+fn comment(room: u64, line: &Line, look: Look, rnd: u64, at: Millis) -> Value {
     let Line { uid, user, text, .. } = line;
     let cmd = match look {
         Look::Suffixed => "DANMU_MSG:4:0:2:2:2:0",
@@ -86,7 +86,6 @@ fn comment(room: u64, line: &Line, look: Look, at: Millis) -> Value {
                 "user": {"uid": uid, "base": {"name": user, "face": ""}}})
         }
     };
-    let rnd = seconds(at) - i64::try_from(*uid).unwrap_or(0);
     let meta = json!([
         0, 1, 25, 16_777_215, at, rnd, 0, "00000000", 0, 0, 0, "", dm_type, emoticon, "{}", extra,
         {"activity_identity": "", "activity_source": 0, "not_show": 0}, 0

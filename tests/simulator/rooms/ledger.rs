@@ -63,7 +63,7 @@ impl Room {
 
     fn apply(&mut self, happening: &Happening) {
         match happening {
-            Happening::Comment(..) => self.comments += 1,
+            Happening::Comment { .. } => self.comments += 1,
             Happening::Gift(..) | Happening::Guard(_) => self.gifts += 1,
             Happening::SuperChat(_) => self.super_chats += 1,
             Happening::Watched(viewers) => self.viewers = *viewers,

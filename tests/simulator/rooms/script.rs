@@ -75,7 +75,12 @@ pub struct Line {
 /// What happens at one place of a room.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Happening {
-    Comment(Line, Look),
+    /// `rnd`: what the client that wrote it made up for it.
+    Comment {
+        line: Line,
+        look: Look,
+        rnd: u64,
+    },
     /// A gift, with the command that repeats it where several come in a row.
     Gift(Line, GiftOf),
     SuperChat(Line),
@@ -120,7 +125,7 @@ impl Happening {
     /// What must be stored of it, if anything.
     pub(crate) fn line(&self) -> Option<&Line> {
         match self {
-            Self::Comment(line, _)
+            Self::Comment { line, .. }
             | Self::Gift(line, _)
             | Self::SuperChat(line)
             | Self::Guard(line)
@@ -191,29 +196,24 @@ impl Script {
             amount: None,
         };
         match rolled {
-            Rolled::Comment(Look::Nameless) => Happening::Comment(Line { id: 0, ..line }, Look::Nameless),
-            Rolled::Comment(look) => Happening::Comment(line, look),
+            Rolled::Comment(look) => {
+                let id = if look == Look::Nameless { 0 } else { line.id };
+                Happening::Comment { line: Line { id, ..line }, look, rnd: line.id }
+            }
             Rolled::Gift => gift(line, &mut random),
             Rolled::SuperChat => {
                 let price = i64::from(random.between(30, 2_000));
                 Happening::SuperChat(Line { kind: Kind::SuperChat, amount: Some(price), ..line })
             }
-            Rolled::Guard => Happening::Guard(Line {
-                kind: Kind::Gift,
-                id: 0,
-                text: "舰长".to_owned(),
-                // It has no id: among gifts of its room the price names it.
-                amount: Some(138_000_001 + (place % 500_000) as i64 * 2),
-                ..line
-            }),
+            Rolled::Guard => guard(place),
             Rolled::Recall => match self.nearest(room, place, Rolled::Recall, is_a_comment) {
                 Some(id) => Happening::Recall(retract(id)),
-                None => Happening::Comment(line, Look::Usual),
+                None => usual(line),
             },
             Rolled::Delete => match self.nearest(room, place, Rolled::Delete, |one| one == Rolled::SuperChat)
             {
                 Some(id) => Happening::Delete(retract(id)),
-                None => Happening::Comment(line, Look::Usual),
+                None => usual(line),
             },
             Rolled::Watched => Happening::Watched(place * 7 + 100),
             Rolled::Likes => Happening::Likes(place * 3 + 10),
@@ -270,6 +270,18 @@ fn is_a_comment(rolled: Rolled) -> bool {
 
 fn retract(id: u64) -> Line {
     Line { kind: Kind::Retract, id, uid: 0, user: String::new(), text: String::new(), amount: None }
+}
+
+fn usual(line: Line) -> Happening {
+    Happening::Comment { rnd: line.id, line, look: Look::Usual }
+}
+
+/// It has no id: who bought it when names it to others, and among gifts of its room the price does.
+fn guard(place: u64) -> Happening {
+    let uid = 1_000_000 + place;
+    let amount = i64::try_from(138_000_001 + place % 500_000 * 2).ok();
+    let line = Line { kind: Kind::Gift, id: 0, uid, user: user(uid), text: "舰长".to_owned(), amount };
+    Happening::Guard(line)
 }
 
 fn gift(line: Line, random: &mut Random) -> Happening {
