@@ -6,6 +6,7 @@ use super::{Shared, locked};
 use crate::truth::http::{Answer, NOT_ALLOWED, NOT_FOUND, OK, serve_routes};
 use serde_json::{Value, json};
 use std::net::TcpListener;
+use std::sync::atomic::Ordering;
 
 /// Serves until the server stops.
 pub(super) fn serve(listener: &TcpListener, shared: &Shared) {
@@ -35,11 +36,16 @@ fn nothing(path: &str) -> Answer {
 }
 
 fn ranking(shared: &Shared) -> Answer {
+    shared.rankings.fetch_add(1, Ordering::SeqCst);
     let list = match shared.faults().ranking {
         Ranking::Failing => {
             return ("500 Internal Server Error", json!({"code": -500, "message": "try later"}));
         }
         Ranking::Empty => Vec::new(),
+        Ranking::EmptyOnce => {
+            locked(&shared.faults).ranking = Ranking::Served;
+            Vec::new()
+        }
         Ranking::Served => shared.truth.with(|ledger| {
             let rooms = ledger.open().iter().filter_map(|id| ledger.room(*id));
             rooms

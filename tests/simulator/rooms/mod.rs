@@ -26,7 +26,7 @@ pub use truth::{Due, RoomsTruth, SentLine};
 use std::collections::HashMap;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -50,6 +50,7 @@ impl RoomServer {
             faults: Mutex::new(Faults::default()),
             cuts: Mutex::new(Vec::new()),
             report: Mutex::new(RoomsReport::default()),
+            rankings: AtomicU64::new(0),
             truth,
         });
         let mut handle = RoomHandle {
@@ -98,6 +99,8 @@ struct Shared {
     faults: Mutex<Faults>,
     cuts: Mutex<Vec<Cut>>,
     report: Mutex<RoomsReport>,
+    /// How often the ranking was asked for.
+    rankings: AtomicU64,
     truth: RoomsTruth,
 }
 
@@ -201,6 +204,11 @@ impl RoomHandle {
     /// What the ranking answers from now on.
     pub fn set_ranking(&self, ranking: Ranking) {
         locked(&self.shared.faults).ranking = ranking;
+    }
+
+    /// How often the ranking was asked for.
+    pub fn rankings(&self) -> u64 {
+        self.shared.rankings.load(Ordering::SeqCst)
     }
 
     /// What happened until some ticks ago.

@@ -86,6 +86,8 @@ pub enum Ranking {
     Served,
     /// No room.
     Empty,
+    /// No room, once; the open ones after that.
+    EmptyOnce,
     /// An error.
     Failing,
 }
