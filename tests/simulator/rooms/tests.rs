@@ -20,7 +20,8 @@ impl Client {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let mut join = Vec::new();
         write_packet(&mut join, BodyForm::Control, Operation::Join, body.as_bytes());
-        stream.write_all(&join).unwrap();
+        // A server that is about to reset it may have done so.
+        let _ = stream.write_all(&join);
         Client { stream, decoder: Decoder::new(LIMITS) }
     }
 
