@@ -19,8 +19,8 @@ use touchline_simulator::{ChatReport, Names, RoomOptions, RoomServer, settled_ch
 
 /// The feed's name.
 const FEED: &str = "demo";
-/// Rooms of one worker.
-const MAX_ROOMS: usize = 100;
+/// What one worker may follow: a third of 300 rooms, and one of the workers the ranking, too.
+const MAX_ROOMS: usize = 101;
 /// How long rows may take to equal the truth once nobody says anything any more.
 const SETTLE: Duration = Duration::from_secs(10);
 const SHOWN: usize = 5;
