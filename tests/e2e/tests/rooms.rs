@@ -93,7 +93,8 @@ fn room_state(site: &RoomSite, room: u64) -> Option<Value> {
 
 #[test]
 fn a_room_that_refuses_is_shown_as_refused_and_is_not_hammered() {
-    for refusal in [Refusal::Code, Refusal::Close] {
+    // A server that only hangs up refuses the room if it serves others, which takes some attempts to know.
+    for (refusal, most) in [(Refusal::Code, 3), (Refusal::Close, 6)] {
         let mut refused = 0;
         let site = RoomSite::start(&small(), Over::Tcp, |_, server| {
             refused = server.truth().rooms()[0];
@@ -106,7 +107,7 @@ fn a_room_that_refuses_is_shown_as_refused_and_is_not_hammered() {
         site.wait_live(7);
         let joins = |site: &RoomSite| site.server.report().joins.get(&refused).copied().unwrap_or(0);
         let before = joins(&site);
-        assert!(before <= 3, "{before} joins before it was given up");
+        assert!((3..=most).contains(&before), "{before} joins before it was given up");
         site.wait_for_lines(500);
         assert_eq!(joins(&site), before, "it waits for minutes");
         assert_eq!(site.count("/workers/restarts"), 0);
