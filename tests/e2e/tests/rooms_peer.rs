@@ -71,7 +71,7 @@ fn assert_decodes(transport: &str, protover: u8, piece: Option<usize>) {
     };
     let server = RoomServer::start(&options).unwrap();
     let Some(printed) = decoded(&server, transport, protover) else { return };
-    assert_eq!(printed[0]["event"], "live");
+    assert!(printed.iter().any(|line| line["event"] == "live"));
     let online = printed.iter().find(|line| line["event"] == "heartbeat").unwrap();
     assert!(online["online"].as_u64().unwrap() > 0, "{online}");
     let sent = server.truth().lines(server.truth().rooms()[0]);
