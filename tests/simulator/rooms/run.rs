@@ -1,25 +1,24 @@
-//! The loop: what clients say is answered as it comes, and each tick every room that somebody is in says its share.
+//! The loop: what clients say is answered as it comes (`listen`), and each tick every room that somebody is in says its share.
 //!
 //! One thread. The truth is locked once a tick and for each join and leave; what waits for a client is bounded. Callers: `mod`.
 
 use super::Shared;
-use super::connection::{Connection, End, Said, State, Transport, is_over, reset};
-use super::ledger::{Left, Micros};
-use super::options::{Cut, Host, Refusal, RoomOptions};
-use super::packets::{Batch, form_of};
+use super::connection::{Connection, End, State, Transport, is_over, reset};
+use super::ledger::{Ledger, Left, Micros};
+use super::options::{Cut, Host, RoomOptions};
+use super::packets::Batch;
 use super::report::{ConnectionReport, RoomsReport};
 use super::{command, micros};
 use crate::model::random::Random;
 use mio::event::Event;
 use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token};
-use serde_json::Value;
 use slab::Slab;
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use touchline_worker::wire::rooms::{BodyForm, Operation, write_packet};
+use touchline_worker::wire::rooms::BodyForm;
 
 const TICK: Duration = Duration::from_millis(10);
 /// Ticks from one report to the next.
@@ -28,26 +27,24 @@ const PUBLISHED: u64 = 5;
 const BACKLOG: f64 = 0.25;
 const TCP: Token = Token(usize::MAX);
 const WEBSOCKET: Token = Token(usize::MAX - 1);
-/// The code of a refused join.
-const REFUSED: i64 = -101;
 
 pub(super) struct Server {
     poll: Poll,
     tcp: TcpListener,
     websocket: TcpListener,
-    options: RoomOptions,
-    shared: Arc<Shared>,
-    connections: Slab<Connection>,
+    pub(super) options: RoomOptions,
+    pub(super) shared: Arc<Shared>,
+    pub(super) connections: Slab<Connection>,
     /// Who is in each room.
-    inside: HashMap<u64, HashSet<usize>>,
+    pub(super) inside: HashMap<u64, HashSet<usize>>,
     /// Parts of a message that each room has to its credit.
     credits: HashMap<u64, f64>,
     shares: HashMap<u64, f64>,
-    random: Random,
+    pub(super) random: Random,
     clients: u64,
-    batch: Batch,
+    pub(super) batch: Batch,
     closing: Vec<(usize, End)>,
-    report: RoomsReport,
+    pub(super) report: RoomsReport,
     closes: f64,
     ticks: u64,
     reset_at: Option<Instant>,
@@ -63,7 +60,7 @@ impl Server {
         let poll = Poll::new()?;
         poll.registry().register(&mut tcp, TCP, Interest::READABLE)?;
         poll.registry().register(&mut websocket, WEBSOCKET, Interest::READABLE)?;
-        let shares = shared.truth.with(|ledger| ledger.shares());
+        let shares = shared.truth.with(Ledger::shares);
         Ok(Self {
             poll,
             tcp,
@@ -177,88 +174,6 @@ impl Server {
         }
     }
 
-    fn answer(&mut self, at: usize, said: &Said) -> Result<(), End> {
-        let Some(connection) = self.connections.get_mut(at) else { return Ok(()) };
-        match (said, connection.state) {
-            (Said::Join(body), State::Join) => self.join(at, body),
-            // A second one, or one of a connection that is about to end.
-            (Said::Join(_), State::Upgrade | State::Ignored | State::Joined(_) | State::Leaving) => {
-                Err(End::Bad)
-            }
-            (Said::Heartbeat(body), State::Joined(room)) => {
-                let popularity =
-                    self.shared.truth.with(|ledger| ledger.room(room).map_or(1, |room| room.popularity));
-                let popularity = u32::try_from(popularity).unwrap_or(u32::MAX).to_be_bytes();
-                let mut reply = Vec::new();
-                write_packet(&mut reply, BodyForm::Control, Operation::HeartbeatReply, &popularity);
-                // What the client sent comes back behind the packet's end.
-                if connection.transport() == Transport::WebSocket {
-                    reply.extend_from_slice(body);
-                }
-                connection.send(&reply);
-                Ok(())
-            }
-            (Said::Heartbeat(_) | Said::Other, _) => Ok(()),
-        }
-    }
-
-    /// Lets a connection into a room, or not.
-    fn join(&mut self, at: usize, body: &[u8]) -> Result<(), End> {
-        let asked: Value = serde_json::from_slice(body).map_err(|_| End::Bad)?;
-        let room = asked.get("roomid").and_then(Value::as_u64).ok_or(End::Bad)?;
-        *self.report.joins.entry(room).or_default() += 1;
-        let faults = self.shared.faults();
-        let shown = asked.get("key").and_then(Value::as_str).unwrap_or_default();
-        let known = self.shared.truth.with(|ledger| ledger.is_open(room));
-        let wrong_token = self.options.token.as_ref().is_some_and(|token| token != shown);
-        let refusal =
-            faults.refused.get(&room).copied().or_else(|| (wrong_token || !known).then_some(Refusal::Code));
-        let Some(connection) = self.connections.get_mut(at) else { return Ok(()) };
-        match refusal {
-            Some(Refusal::Close) => return Err(End::Refused),
-            Some(Refusal::Silence) => {
-                connection.state = State::Ignored;
-                return Ok(());
-            }
-            Some(Refusal::Code) => {
-                self.report.refused += 1;
-                let mut reply = Vec::new();
-                let body = format!("{{\"code\":{REFUSED}}}");
-                write_packet(&mut reply, BodyForm::Control, Operation::JoinReply, body.as_bytes());
-                connection.send(&reply);
-                connection.state = State::Leaving;
-                return Ok(());
-            }
-            None => {}
-        }
-        connection.state = State::Joined(room);
-        connection.form = form_of(asked.get("protover").and_then(Value::as_u64).unwrap_or(0));
-        connection.since = Instant::now();
-        let mut reply = Vec::new();
-        write_packet(&mut reply, BodyForm::Control, Operation::JoinReply, b"{\"code\":0}");
-        connection.send(&reply);
-        let id = connection.id;
-        self.inside.entry(room).or_default().insert(at);
-        self.send_again(at, room, id);
-        Ok(())
-    }
-
-    /// What was said last, to who has just joined.
-    fn send_again(&mut self, at: usize, room: u64, connection: u64) {
-        let overlap = self.options.overlap;
-        self.batch.clear();
-        let batch = &mut self.batch;
-        self.shared.truth.with_mut(|ledger| {
-            let Some(from) = ledger.join(room, connection, overlap, micros()) else { return };
-            let Some(told) = ledger.room(room) else { return };
-            for place in from..told.next {
-                let happening = ledger.script.happening(room, place);
-                command::write(room, &happening, told.sent_at(place) / 1_000, &mut |one| batch.push(one));
-            }
-        });
-        self.deliver(&[at]);
-    }
-
     /// Everything that is due.
     fn tick(&mut self, passed: Duration, now: Instant) {
         self.obey(now);
@@ -351,7 +266,7 @@ impl Server {
     }
 
     /// Sends the batch to these, each in the form that it asked for.
-    fn deliver(&mut self, to: &[usize]) {
+    pub(super) fn deliver(&mut self, to: &[usize]) {
         for form in [BodyForm::Plain, BodyForm::Zlib, BodyForm::Brotli] {
             let of_form: Vec<usize> = to
                 .iter()
