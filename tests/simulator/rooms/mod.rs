@@ -1,8 +1,8 @@
 //! A simulated room server: hundreds of rooms over TCP and WebSocket, a ranking of them, and the truth of all that was sent.
 //!
-//! `script` says what happens in a room, `ledger` what of it was sent to whom; `run` holds the loop, `listen` what clients say, `connection` one client, `packets`
-//! and `command` what is written, `http` the ranking and the truth. The truth is locked for a tick of one room at most. Callers: the
-//! program's `demo` and `simulate`, the end-to-end tests.
+//! `script` says what happens in a room, `ledger` what of it was sent to whom; `run` holds the loop, `listen` what clients say,
+//! `connection` one client, `packets` and `command` what is written, `http` the ranking and the truth. The truth is locked for a tick of
+//! one room at most. Callers: the program's `demo` and `simulate`, the end-to-end tests.
 
 mod command;
 mod connection;

@@ -2,6 +2,7 @@
 
 use super::*;
 use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::time::Instant;
 use touchline_worker::wire::rooms::{BodyForm, Decoder, Limits, Operation, write_packet};
@@ -171,4 +172,54 @@ fn the_ranking_can_be_emptied_and_fail() {
     let room = server.truth().rooms()[0];
     assert_eq!(http(&server, "GET", &format!("/room/{room}")).1["status"], "live");
     assert!(http(&server, "GET", "/room/1").0.contains("404"));
+}
+
+/// The types that are found at each place of the commands of each name.
+type Shapes = BTreeMap<(String, String), BTreeSet<&'static str>>;
+
+fn add_shape(shapes: &mut Shapes, command: &Value) {
+    let name = command["cmd"].as_str().unwrap().split(':').next().unwrap().to_owned();
+    let mut left = vec![(String::new(), command)];
+    while let Some((place, value)) = left.pop() {
+        let kind = match value {
+            Value::Null => "null",
+            Value::Bool(_) => "bool",
+            Value::Number(_) => "number",
+            Value::String(_) => "string",
+            Value::Array(items) => {
+                left.extend(items.iter().enumerate().map(|(n, item)| (format!("{place}/{n}"), item)));
+                "array"
+            }
+            Value::Object(members) => {
+                left.extend(members.iter().map(|(key, member)| (format!("{place}/{key}"), member)));
+                "object"
+            }
+        };
+        shapes.entry((name.clone(), place)).or_default().insert(kind);
+    }
+}
+
+#[test]
+fn commands_have_the_shape_of_recorded_ones() {
+    let Some(recorded) = touchline_harness::data::bytes("danmaku/commands.jsonl") else { return };
+    let mut real = Shapes::new();
+    for line in String::from_utf8(recorded).unwrap().lines() {
+        add_shape(&mut real, &serde_json::from_str(line).unwrap());
+    }
+    let (mut ours, script) = (Shapes::new(), script::Script::new(1));
+    for place in 0..20_000 {
+        let happening = script.happening(script::room_id(0), place);
+        command::write(script::room_id(0), &happening, 1_700_000_000_000, &mut |command| {
+            add_shape(&mut ours, &serde_json::from_slice(command).unwrap());
+        });
+    }
+    let shared: Vec<_> = ours.iter().filter_map(|(at, kinds)| Some((at, kinds, real.get(at)?))).collect();
+    for (at, kinds, recorded) in &shared {
+        assert!(kinds.is_subset(recorded), "{at:?}: {kinds:?}, recorded are {recorded:?}");
+    }
+    for name in
+        ["DANMU_MSG", "SEND_GIFT", "GUARD_BUY", "RECALL_DANMU_MSG", "SUPER_CHAT_MESSAGE_DELETE", "LIVE"]
+    {
+        assert!(shared.iter().any(|((of, _), _, _)| of == name), "{name} is not compared");
+    }
 }
