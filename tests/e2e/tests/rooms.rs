@@ -73,6 +73,23 @@ fn killed_workers_recorders_and_connections_lose_nothing_outside_gaps_and_double
 }
 
 #[test]
+fn connections_that_break_all_the_time_between_garbage_and_repetitions_change_no_line() {
+    let options = RoomOptions {
+        rooms: 10,
+        overlap: 20,
+        garbage: 10,
+        churn: 20.0,
+        reset_every: Some(Duration::from_millis(400)),
+        ..small()
+    };
+    let site = RoomSite::start(&options, Over::Tcp, |_, server| ranked(server, "end_linger = \"1s\""));
+    site.wait_for_server("resets", |report| report.resets >= 15);
+    site.wait_for_lines(1_000);
+    let report = site.assert_lines_are_true(Names::Kept);
+    assert!(report.sent > 1_000, "{report:#?}");
+}
+
+#[test]
 fn a_host_that_goes_down_is_seen_at_once_and_all_rooms_come_back() {
     let site = RoomSite::live(&small(), Over::WebSocket, |_, server| ranked(server, ""));
     site.wait_for_lines(200);
