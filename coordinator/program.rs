@@ -9,7 +9,7 @@ use std::fmt;
 use std::path::PathBuf;
 use touchline_common::config::Config;
 use touchline_common::sys::child;
-use touchline_simulator::Options;
+use touchline_simulator::{Options, RoomOptions};
 use touchline_worker::{record, scan};
 
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +23,14 @@ impl Commands for Program {
 
     fn demo(&self, options: DemoOptions) -> Result<Code, CommandError> {
         outcome(demo::demo(&options))
+    }
+
+    fn demo_rooms(&self, options: DemoOptions<RoomOptions>) -> Result<Code, CommandError> {
+        outcome(demo::rooms::demo(&options))
+    }
+
+    fn simulate_rooms(&self, server: RoomOptions, output: OutputFormat) -> Result<Code, CommandError> {
+        outcome(demo::rooms::simulate(&server, output))
     }
 
     fn simulate(&self, server: Options, output: OutputFormat) -> Result<Code, CommandError> {

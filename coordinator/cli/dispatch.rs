@@ -7,7 +7,7 @@ use super::options::{DemoOptions, DemoSink, Keep, OutputFormat};
 use super::output::{Audience, Failure, Outcome, Printer, settle, usage_line};
 use super::probe::probe;
 use super::replay::replay;
-use super::{Code, parser, show, usable, verbs, wait};
+use super::{Code, parser, rooms, show, usable, verbs, wait};
 use crate::child_args;
 use crate::pool::Child;
 use clap::ArgMatches;
@@ -23,7 +23,7 @@ use touchline_common::config::{Config, ConfigErrors, FeedConfig};
 use touchline_common::control::UNBUILT;
 use touchline_common::control::views::counted;
 use touchline_simulator::options::BadOption;
-use touchline_simulator::{OnResume, Options as Server, Protocol, Transport};
+use touchline_simulator::{OnResume, Options as Server, Protocol, RoomOptions as Rooms, Transport};
 
 /// What needs more than the control socket.
 pub trait Commands {
@@ -31,8 +31,12 @@ pub trait Commands {
     fn run(&self, config: Config, socket: PathBuf) -> Result<Code, CommandError>;
     /// `touchline demo`.
     fn demo(&self, options: DemoOptions) -> Result<Code, CommandError>;
+    /// `touchline demo --feed rooms`.
+    fn demo_rooms(&self, options: DemoOptions<Rooms>) -> Result<Code, CommandError>;
     /// `touchline simulate`.
     fn simulate(&self, server: Server, output: OutputFormat) -> Result<Code, CommandError>;
+    /// `touchline simulate --feed rooms`.
+    fn simulate_rooms(&self, server: Rooms, output: OutputFormat) -> Result<Code, CommandError>;
     /// A forked process. Its channel is descriptor 0; if `parent` does not run it any more, it leaves.
     fn child(&self, child: Child, parent: u32) -> Code;
 }
@@ -136,7 +140,13 @@ fn dispatch(matches: &ArgMatches, commands: &dyn Commands, out: &mut Printer<'_>
         // However they are called: nothing of theirs is required.
         unbuilt if UNBUILT.contains(&unbuilt) => Err(not_in_this_build(&format!("`{unbuilt}`"))),
         "run" => run(matches, commands),
-        "demo" => Ok(commands.demo(demo_options(matches)?)?),
+        "demo" if is_of_rooms(matches) => {
+            Ok(commands.demo_rooms(demo_options(matches, rooms::demo(matches)?)?)?)
+        }
+        "demo" => Ok(commands.demo(demo_options(matches, demo_server(matches)?)?)?),
+        "simulate" if is_of_rooms(matches) => {
+            Ok(commands.simulate_rooms(rooms::simulated(matches)?, output(matches))?)
+        }
         "simulate" => Ok(commands.simulate(simulated(matches)?, output(matches))?),
         "check" => check(matches, out),
         "completions" => generate::completions(text(matches, "shell"), output(matches), out),
@@ -286,13 +296,18 @@ fn refuse(errors: &ConfigErrors, format: OutputFormat, out: &mut Printer<'_>) ->
     }
 }
 
-fn demo_options(matches: &ArgMatches) -> Result<DemoOptions, Failure> {
-    only_built(matches, "feed", "diffusion")?;
+fn demo_server(matches: &ArgMatches) -> Result<Server, Failure> {
     let server = Server { cap: cap(matches)?, ..server(matches)? };
     if server.matches == 0 && server.replay.is_empty() {
         let error = "--matches 0: nothing would be followed; expected at least 1, or --replay FILE with it";
         return Err(Failure::new(Code::Usage, error));
     }
+    Ok(server)
+}
+
+/// A demo with this server.
+fn demo_options<S>(matches: &ArgMatches, server: S) -> Result<DemoOptions<S>, Failure> {
+    only_built(matches, "feed", &["diffusion", "rooms"])?;
     Ok(DemoOptions {
         server,
         duration: matches.get_one::<Duration>("for").copied(),
@@ -309,6 +324,7 @@ fn simulated(matches: &ArgMatches) -> Result<Server, Failure> {
         let given = matches.get_one::<u64>(name).copied();
         given.map(|given| usize::try_from(given).unwrap_or(usize::MAX))
     };
+    only_built(matches, "feed", &["diffusion"])?;
     let server = server(matches)?;
     let ca_file = matches.get_one::<PathBuf>("ca-file").cloned();
     if ca_file.is_some() && !server.transport.has_tls() {
@@ -393,9 +409,13 @@ fn session(token: &str) -> Result<String, Failure> {
     Ok(token.to_owned())
 }
 
-fn only_built(matches: &ArgMatches, name: &str, built: &str) -> Result<(), Failure> {
+fn is_of_rooms(matches: &ArgMatches) -> bool {
+    text(matches, "feed") == "rooms"
+}
+
+fn only_built(matches: &ArgMatches, name: &str, built: &[&str]) -> Result<(), Failure> {
     let given = text(matches, name);
-    if given == built { Ok(()) } else { Err(not_in_this_build(&format!("`--{name} {given}`"))) }
+    if built.contains(&given) { Ok(()) } else { Err(not_in_this_build(&format!("`--{name} {given}`"))) }
 }
 
 fn not_in_this_build(what: &str) -> Failure {
@@ -408,15 +428,15 @@ fn cap(matches: &ArgMatches) -> Result<Option<usize>, Failure> {
     cap.map_err(|_| Failure::new(Code::Usage, "--cap: expected a number from 1 to 4294967295"))
 }
 
-fn whole<T: TryFrom<u64> + Default>(matches: &ArgMatches, name: &str) -> T {
+pub(super) fn whole<T: TryFrom<u64> + Default>(matches: &ArgMatches, name: &str) -> T {
     matches.get_one::<u64>(name).and_then(|number| T::try_from(*number).ok()).unwrap_or_default()
 }
 
-fn number(matches: &ArgMatches, name: &str) -> f64 {
+pub(super) fn number(matches: &ArgMatches, name: &str) -> f64 {
     matches.get_one::<f64>(name).copied().unwrap_or_default()
 }
 
-fn text<'m>(matches: &'m ArgMatches, name: &str) -> &'m str {
+pub(super) fn text<'m>(matches: &'m ArgMatches, name: &str) -> &'m str {
     matches.get_one::<String>(name).map(String::as_str).unwrap_or_default()
 }
 

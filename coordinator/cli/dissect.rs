@@ -149,6 +149,19 @@ mod tests {
         fn demo(&self, _: crate::cli::DemoOptions) -> Result<Code, CommandError> {
             Ok(Code::Failed)
         }
+        fn demo_rooms(
+            &self,
+            _: crate::cli::DemoOptions<touchline_simulator::RoomOptions>,
+        ) -> Result<Code, CommandError> {
+            Ok(Code::Failed)
+        }
+        fn simulate_rooms(
+            &self,
+            _: touchline_simulator::RoomOptions,
+            _: OutputFormat,
+        ) -> Result<Code, CommandError> {
+            Ok(Code::Failed)
+        }
         fn simulate(&self, _: touchline_simulator::Options, _: OutputFormat) -> Result<Code, CommandError> {
             Ok(Code::Failed)
         }

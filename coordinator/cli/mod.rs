@@ -14,6 +14,7 @@ mod output;
 mod parser;
 mod probe;
 mod replay;
+mod rooms;
 mod show;
 mod table;
 mod usable;

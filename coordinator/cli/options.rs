@@ -11,11 +11,11 @@ pub enum OutputFormat {
     Json,
 }
 
-/// `touchline demo`.
+/// `touchline demo`, with a simulated server of one of the kinds.
 #[derive(Clone, Debug)]
-pub struct DemoOptions {
-    /// The simulated server. The demo fills in where its certificate goes.
-    pub server: Server,
+pub struct DemoOptions<S = Server> {
+    /// The simulated server. The demo fills in where a certificate of it goes.
+    pub server: S,
     /// End after this long and compare the outcome with the truth; `None`: until a signal.
     pub duration: Option<Duration>,
     /// The folder for sockets and store; `None`: a temporary one.

@@ -86,6 +86,21 @@ impl Commands for Asked {
         Ok(self.note(format!("{options:?}")))
     }
 
+    fn demo_rooms(
+        &self,
+        options: DemoOptions<touchline_simulator::RoomOptions>,
+    ) -> Result<Code, CommandError> {
+        Ok(self.note(format!("{options:?}")))
+    }
+
+    fn simulate_rooms(
+        &self,
+        server: touchline_simulator::RoomOptions,
+        output: OutputFormat,
+    ) -> Result<Code, CommandError> {
+        Ok(self.note(format!("{server:?}, output: {output:?}")))
+    }
+
     fn simulate(
         &self,
         server: touchline_simulator::Options,

@@ -121,8 +121,9 @@ fn dry_run() -> Arg {
 /// The options of the simulated server that `demo` has, too.
 fn simulated() -> [Arg; 9] {
     [
-        numeric("matches", "N", whole, "Number of simulated matches").default_value("250"),
-        numeric("rate", "DIFFS_PER_S", number, "Diffs per second over all matches").default_value("1000"),
+        numeric("matches", "N", whole, "Number of simulated matches or rooms").default_value("250"),
+        numeric("rate", "DIFFS_PER_S", number, "Diffs, or messages of rooms, per second over all")
+            .default_value("1000"),
         option(
             "burst",
             "FACTOR,LEN,EVERY",
@@ -162,7 +163,7 @@ fn demo() -> Command {
                 duration,
                 "Stop after this time and verify the output [else: run until Ctrl-C]",
             ),
-            option("feed", "KIND", kinds(), "The kind of the simulated server").default_value("diffusion"),
+            feed_kind(),
             option("dir", "DIR", path(), "Directory for sockets and store [else: a temporary one]"),
             switch("keep", "Keep the temporary directory"),
             option(
@@ -174,14 +175,20 @@ fn demo() -> Command {
         ])
 }
 
+fn feed_kind() -> Arg {
+    option("feed", "KIND", kinds(), "The kind of the simulated server").default_value("diffusion")
+}
+
 /// The kinds of feed; those that this build does not have are taken, to say so.
 fn kinds() -> PossibleValuesParser {
-    let unbuilt = ["rooms", "poll", "push"].map(|kind| PossibleValue::new(kind).hide(true));
-    PossibleValuesParser::new([PossibleValue::new("diffusion")].into_iter().chain(unbuilt))
+    let built = ["diffusion", "rooms"].map(PossibleValue::new);
+    let unbuilt = ["poll", "push"].map(|kind| PossibleValue::new(kind).hide(true));
+    PossibleValuesParser::new(built.into_iter().chain(unbuilt))
 }
 
 fn simulate() -> Command {
     verb("simulate", "Run the simulated server alone", simulated()).args([
+        feed_kind(),
         option("listen", "ADDR", address, "Address to listen on").default_value("127.0.0.1:8080"),
         option("ca-file", "FILE", path(), "Write the CA certificate to this file (dpts, wss) [else: not written]"),
         option(

@@ -2,9 +2,10 @@
 //!
 //! The simulator runs on threads here, the daemon as a process of its own, exactly as `touchline run` starts it. Every document
 //! that the recorder's document feed delivers is compared with the truth at its change number; at the end the documents, the
-//! events and the odds are compared as a whole. Nothing here is used by the daemon.
+//! events and the odds are compared as a whole. `rooms` is the same for a server of rooms. Nothing here is used by the daemon.
 
 mod progress;
+pub mod rooms;
 mod sink;
 mod subject;
 mod table;
@@ -73,8 +74,9 @@ fn hold(options: &DemoOptions, folder: &Folder, signals: &mut Signals) -> Result
         Some(DemoSink::Redis) => Some(Redis::start(&folder.path)?),
         None => None,
     };
-    let mut subject =
-        Subject::start(&folder.path, simulator.address(), options, redis.as_ref(), auditor.socket())?;
+    let configuration = subject::configuration(&folder.path, simulator.address(), options)
+        + &redis.as_ref().map(Redis::configuration).unwrap_or_default();
+    let mut subject = Subject::start(&folder.path, &configuration, Some(auditor.socket()))?;
     let mut progress = Progress::new(options.output);
     progress.started(&folder.path, simulator.address(), options);
     if let Some(redis) = &redis {
@@ -85,32 +87,48 @@ fn hold(options: &DemoOptions, folder: &Folder, signals: &mut Signals) -> Result
     if ready == Waited::Interrupted {
         return interrupted(subject, simulator, &auditor, &mut progress);
     }
-    let end = options.duration.map(|duration| Instant::now() + duration);
-    let mut next = Instant::now() + REPORT_EVERY;
-    loop {
-        match wait(end.map_or(next, |end| end.min(next)), signals) {
-            Waited::Interrupted => return interrupted(subject, simulator, &auditor, &mut progress),
-            Waited::Resized => {
-                progress.resized();
-                continue;
-            }
-            Waited::Time => {}
-        }
+    let watched = watch(options, signals, &mut progress, &mut |progress| {
         progress.report(subject.look()?, &auditor.report(), &simulator.report());
-        next = Instant::now() + REPORT_EVERY;
-        // With an end of its own it goes on: the exit code still says whether all was true.
-        if end.is_none() && progress.is_closed() {
-            return interrupted(subject, simulator, &auditor, &mut progress);
-        }
-        if end.is_some_and(|end| Instant::now() >= end) {
-            break;
-        }
+        Ok(())
+    })?;
+    if watched == Waited::Interrupted {
+        return interrupted(subject, simulator, &auditor, &mut progress);
     }
     simulator.pause();
     let verdict = Verdict::reach(&subject, redis.as_ref(), &auditor, &simulator, SETTLE_DEADLINE)?;
     let exit = subject.stop()?;
     let server = simulator.stop();
     Ok(verdict.report(&mut progress, &server, exit, options, machine))
+}
+
+/// Reports each second until the demo's time is over, or it is ended by hand.
+fn watch<S>(
+    options: &DemoOptions<S>,
+    signals: &mut Signals,
+    progress: &mut Progress,
+    report: &mut dyn FnMut(&mut Progress) -> Result<(), String>,
+) -> Result<Waited, String> {
+    let end = options.duration.map(|duration| Instant::now() + duration);
+    let mut next = Instant::now() + REPORT_EVERY;
+    loop {
+        match wait(end.map_or(next, |end| end.min(next)), signals) {
+            Waited::Interrupted => return Ok(Waited::Interrupted),
+            Waited::Resized => {
+                progress.resized();
+                continue;
+            }
+            Waited::Time => {}
+        }
+        report(progress)?;
+        next = Instant::now() + REPORT_EVERY;
+        // With an end of its own it goes on: the exit code still says whether all was true.
+        if end.is_none() && progress.is_closed() {
+            return Ok(Waited::Interrupted);
+        }
+        if end.is_some_and(|end| Instant::now() >= end) {
+            return Ok(Waited::Time);
+        }
+    }
 }
 
 /// Ended by hand: everything is stopped in order, nothing is compared.
@@ -211,7 +229,7 @@ struct Folder {
 }
 
 impl Folder {
-    fn make(options: &DemoOptions) -> Result<Folder, String> {
+    fn make<S>(options: &DemoOptions<S>) -> Result<Folder, String> {
         let failed = because("making the demo's folder");
         if let Some(path) = &options.dir {
             std::fs::create_dir_all(path).map_err(failed)?;

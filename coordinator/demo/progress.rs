@@ -1,8 +1,10 @@
 //! What a demo prints while it runs: a table that is drawn over itself on a terminal, plain lines in a pipe, objects with `--json`.
 
+mod rooms;
+
 use super::spoken;
 use super::subject::Look;
-use super::table::{self, Frame};
+use super::table::{self, Frame, Judged};
 use crate::cli::{DemoOptions, OutputFormat};
 use serde_json::json;
 use std::io::{self, IsTerminal, Write};
@@ -73,12 +75,16 @@ impl Progress {
     }
 
     pub fn report(&mut self, look: Look, oracle: &OracleReport, server: &Report) {
-        let frame = self.frame_of(look, oracle, server);
-        self.frame = frame;
+        self.frame = self.frame_of(look, oracle, server);
+        self.show(&self.json(server), &self.plain());
+    }
+
+    /// What is known now: drawn on a terminal, else an object or a line.
+    fn show(&mut self, json: &str, plain: &str) {
         match self.output {
-            OutputFormat::Json => self.line(&self.json(server)),
+            OutputFormat::Json => self.line(json),
             OutputFormat::Text if self.live => self.draw(),
-            OutputFormat::Text => self.line(&self.plain()),
+            OutputFormat::Text => self.line(plain),
         }
     }
 
@@ -122,14 +128,22 @@ impl Progress {
     }
 
     fn frame_of(&self, look: Look, oracle: &OracleReport, server: &Report) -> Frame {
+        let (before, _) = self.judged();
+        let checked_per_s = oracle.checked.saturating_sub(before);
         Frame {
             elapsed: self.began.elapsed(),
             status: look.status,
             workers: look.workers,
-            checked: oracle.checked,
-            checked_per_s: oracle.checked.saturating_sub(self.frame.checked),
-            wrong: oracle.mismatches,
             server_late: server.lateness.worst,
+            judged: Judged::Documents { checked: oracle.checked, checked_per_s, wrong: oracle.mismatches },
+        }
+    }
+
+    /// Documents that were checked, and how many were wrong, when it was shown last.
+    fn judged(&self) -> (u64, u64) {
+        match self.frame.judged {
+            Judged::Documents { checked, wrong, .. } => (checked, wrong),
+            Judged::Lines { .. } => (0, 0),
         }
     }
 
@@ -166,7 +180,8 @@ impl Progress {
 
     /// A line of a pipe.
     fn plain(&self) -> String {
-        let Frame { elapsed, status, checked, wrong, .. } = &self.frame;
+        let Frame { elapsed, status, .. } = &self.frame;
+        let (checked, wrong) = self.judged();
         format!(
             "{:>6.1}s  matches={} live={} waiting={} workers={} restarts={} diffs/s={:.0} lag_p99_us={} documents={} checked={checked} wrong={wrong} events={}",
             elapsed.as_secs_f64(),
@@ -183,7 +198,8 @@ impl Progress {
     }
 
     fn totals(&self, server: &Report) -> String {
-        let Frame { elapsed, status, checked, wrong, .. } = &self.frame;
+        let Frame { elapsed, status, .. } = &self.frame;
+        let (checked, wrong) = self.judged();
         let (workers, recorder) = (status.workers, &status.recorder);
         format!(
             "interrupted after {:.1} s: {} on {}, {}\n{} from the server, {} checked, {wrong} wrong, {}",
@@ -192,13 +208,14 @@ impl Progress {
             counted(workers.ready, "worker", "workers"),
             counted(workers.restarts, "restart", "restarts"),
             counted(server.messages, "message", "messages"),
-            counted(*checked, "document", "documents"),
+            counted(checked, "document", "documents"),
             counted(recorder.events, "event", "events"),
         )
     }
 
     fn json(&self, server: &Report) -> String {
-        let Frame { elapsed, status, workers, checked, wrong, .. } = &self.frame;
+        let Frame { elapsed, status, workers, .. } = &self.frame;
+        let (checked, wrong) = self.judged();
         json!({
             "elapsed_s": elapsed.as_secs_f64(), "status": status, "workers": workers,
             "checked": checked, "mismatches": wrong, "messages": server.messages,

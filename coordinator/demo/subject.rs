@@ -1,6 +1,5 @@
 //! The daemon under test: its configuration, its process, and the questions that any operator could ask it.
 
-use super::sink::Redis;
 use super::{AUTHORITY, Waited, because, wait};
 use crate::cli::DemoOptions;
 use serde::de::DeserializeOwned;
@@ -32,18 +31,11 @@ pub struct Look {
 }
 
 impl Subject {
-    /// Writes a configuration into `folder` and starts `touchline run` with it.
-    pub fn start(
-        folder: &Path,
-        server: SocketAddr,
-        options: &DemoOptions,
-        redis: Option<&Redis>,
-        audit_socket: &Path,
-    ) -> Result<Subject, String> {
+    /// Writes the configuration into `folder` and starts `touchline run` with it; its recorder tells `audit_socket`, if there is one,
+    /// what it publishes.
+    pub fn start(folder: &Path, configuration: &str, audit_socket: Option<&Path>) -> Result<Subject, String> {
         let config = folder.join("touchline.toml");
-        let sink = redis.map(Redis::configuration).unwrap_or_default();
-        fs::write(&config, configuration(folder, server, options) + &sink)
-            .map_err(because("writing the demo's configuration"))?;
+        fs::write(&config, configuration).map_err(because("writing the demo's configuration"))?;
         let log = folder.join("touchline.log");
         let file = File::options()
             .create(true)
@@ -53,7 +45,7 @@ impl Subject {
         let process = Command::new("/proc/self/exe")
             .args(["run", "--config"])
             .arg(&config)
-            .env(Auditor::VARIABLE, audit_socket)
+            .envs(audit_socket.map(|socket| (Auditor::VARIABLE, socket)))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(file)
@@ -172,16 +164,15 @@ fn is_live(status: &StatusView) -> bool {
     status.state == DaemonState::Ready && matches.listed > 0 && matches.live == matches.listed
 }
 
-fn configuration(folder: &Path, server: SocketAddr, options: &DemoOptions) -> String {
+/// What a demo's daemon is configured with for matches.
+pub fn configuration(folder: &Path, server: SocketAddr, options: &DemoOptions) -> String {
     let simulated = &options.server;
     let (scheme, cap) = (simulated.transport.scheme(), options.cap());
     let mut text = format!(
-        "# Written by `touchline demo`.\n\
-         [daemon]\nrun_dir = {folder}\nstate_dir = {folder}\n\n\
-         [[feed]]\nname = \"demo\"\nkind = \"diffusion\"\nurl = \"{scheme}://{server}\"\n\
+        "{}[[feed]]\nname = \"demo\"\nkind = \"diffusion\"\nurl = \"{scheme}://{server}\"\n\
          list_topic = \"OVInPlay_1_3\"\nmatch_id = \"{{ID}}\"\nmatch_topics = [\"6V{{ID}}\"]\n\
          max_subscriptions = {cap}\n",
-        folder = toml_text(&folder.display().to_string())
+        head(folder)
     );
     if simulated.transport.has_tls() {
         let authority = folder.join(AUTHORITY).display().to_string();
@@ -195,6 +186,12 @@ fn configuration(folder: &Path, server: SocketAddr, options: &DemoOptions) -> St
         ),
     }
     text
+}
+
+/// Where the configuration of any demo begins.
+pub fn head(folder: &Path) -> String {
+    let folder = toml_text(&folder.display().to_string());
+    format!("# Written by `touchline demo`.\n[daemon]\nrun_dir = {folder}\nstate_dir = {folder}\n\n")
 }
 
 fn toml_text(text: &str) -> String {

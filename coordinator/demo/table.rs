@@ -14,14 +14,24 @@ pub struct Frame {
     pub elapsed: Duration,
     pub status: StatusView,
     pub workers: Vec<WorkerView>,
-    /// Published documents that were compared with the ground truth,
-    pub checked: u64,
-    /// how many of them in the last second,
-    pub checked_per_s: u64,
-    /// and how many were wrong.
-    pub wrong: u64,
     /// How late the simulated server itself was at its worst.
     pub server_late: Duration,
+    pub judged: Judged,
+}
+
+/// What is compared with the ground truth.
+#[derive(Clone, Copy, Debug)]
+pub enum Judged {
+    /// Published documents, as they come: how many, how many of them in the last second, how many were wrong.
+    Documents { checked: u64, checked_per_s: u64, wrong: u64 },
+    /// Lines of rooms, at the end. Until then: messages that the server sent, rows stored, and how many of these in the last second.
+    Lines { messages: u64, stored: u64, stored_per_s: u64 },
+}
+
+impl Default for Judged {
+    fn default() -> Judged {
+        Judged::Documents { checked: 0, checked_per_s: 0, wrong: 0 }
+    }
 }
 
 impl Frame {
@@ -79,21 +89,34 @@ pub fn lines(frame: &Frame, size: TerminalSize) -> Vec<String> {
 /// What matters, as many items in a line as there is room for.
 fn headline(frame: &Frame, columns: usize) -> Vec<String> {
     let (matches, recorder) = (&frame.status.matches, &frame.status.recorder);
-    let items = [
+    let (one, many, messages) = match frame.judged {
+        Judged::Documents { .. } => ("match", "matches", "diffs/s"),
+        Judged::Lines { .. } => ("room", "rooms", "messages/s"),
+    };
+    let mut items = vec![
         format!("{:.1} s", frame.elapsed.as_secs_f64()),
-        counted(matches.listed, "match", "matches"),
+        counted(matches.listed, one, many),
         format!("{} live", matches.live),
         format!("{} waiting", matches.waiting),
         counted(frame.status.workers.ready, "worker", "workers"),
         counted(frame.status.workers.restarts, "restart", "restarts"),
-        format!("{:.0} diffs/s", frame.diffs_per_s()),
+        format!("{:.0} {messages}", frame.diffs_per_s()),
         format!("lag p99 {}", micros(u64::from(frame.lag_p99_us()))),
-        counted(recorder.documents, "document", "documents"),
-        format!("{} checked ({}/s)", frame.checked, frame.checked_per_s),
-        format!("{} wrong", frame.wrong),
-        counted(recorder.events, "event", "events"),
-        format!("server late by up to {}", micros(microseconds(frame.server_late))),
     ];
+    match frame.judged {
+        Judged::Documents { checked, checked_per_s, wrong } => items.extend([
+            counted(recorder.documents, "document", "documents"),
+            format!("{checked} checked ({checked_per_s}/s)"),
+            format!("{wrong} wrong"),
+            counted(recorder.events, "event", "events"),
+        ]),
+        Judged::Lines { messages, stored, stored_per_s } => items.extend([
+            counted(messages, "message sent", "messages sent"),
+            format!("{stored} stored ({stored_per_s}/s)"),
+            format!("{} open", counted(recorder.gaps_open, "gap", "gaps")),
+        ]),
+    }
+    items.push(format!("server late by up to {}", micros(microseconds(frame.server_late))));
     let mut lines: Vec<String> = Vec::new();
     for item in items {
         let item = short(&item, columns);
@@ -184,10 +207,8 @@ mod tests {
             elapsed: Duration::from_millis(123_400),
             status,
             workers: (1..=workers).map(worker).collect(),
-            checked: 123_456,
-            checked_per_s: 4_321,
-            wrong: 0,
             server_late: Duration::from_micros(1_250),
+            judged: Judged::Documents { checked: 123_456, checked_per_s: 4_321, wrong: 0 },
         }
     }
 
@@ -252,6 +273,16 @@ mod tests {
         assert!(!all.iter().any(|line| line.contains('…')), "{all:#?}");
         let one_more = drawn(1, 200, 60);
         assert_eq!(one_more.iter().filter(|line| line.contains("draining")).count(), 1);
+    }
+
+    #[test]
+    fn of_rooms_it_says_what_was_sent_and_stored() {
+        let judged = Judged::Lines { messages: 9_000, stored: 8_765, stored_per_s: 432 };
+        let all = lines(&Frame { judged, ..frame(3) }, TerminalSize { columns: 200, rows: 24 }).join("  ");
+        for item in ["250 rooms", "messages/s", "9000 messages sent", "8765 stored (432/s)", "0 gaps open"] {
+            assert!(all.contains(item), "{item}: {all}");
+        }
+        assert!(!all.contains("documents"), "{all}");
     }
 
     #[test]

@@ -224,7 +224,7 @@ fn read_events(subject: &Subject, mut recorded: Recorded) -> Result<Recorded, St
 }
 
 /// Waits until the recorder has nothing left to commit.
-fn wait_for_commits(subject: &Subject) -> Result<(), String> {
+pub fn wait_for_commits(subject: &Subject) -> Result<(), String> {
     let deadline = Instant::now() + COMMIT_DEADLINE;
     let mut before = None;
     loop {

@@ -20,7 +20,7 @@ use touchline_common::ipc::messages::Hello;
 use touchline_common::ipc::messages::worker::{ConnectionState, FromWorker, LoadReport};
 use touchline_common::ipc::{PROTO, encode_frame};
 use touchline_common::sys::child;
-use touchline_simulator::Options;
+use touchline_simulator::{Options, RoomOptions};
 
 /// The longest body that the coordinator takes, bytes.
 const LIMIT: usize = 4 * 1024 * 1024;
@@ -35,6 +35,14 @@ impl Commands for Faulty {
 
     fn demo(&self, options: DemoOptions) -> Result<Code, CommandError> {
         Program.demo(options)
+    }
+
+    fn demo_rooms(&self, options: DemoOptions<RoomOptions>) -> Result<Code, CommandError> {
+        Program.demo_rooms(options)
+    }
+
+    fn simulate_rooms(&self, server: RoomOptions, output: OutputFormat) -> Result<Code, CommandError> {
+        Program.simulate_rooms(server, output)
     }
 
     fn simulate(&self, server: Options, output: OutputFormat) -> Result<Code, CommandError> {

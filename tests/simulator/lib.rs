@@ -2,13 +2,14 @@
 //!
 //! `model` is pure: matches, what happens to them, the payload, and the document each must become. `oracle` holds
 //! what a program published against it. `server` speaks the wire, `truth` is the way to ask, `replay` plays recorded
-//! matches. None of it uses the worker's tree: what both compute is computed twice, from the same page of rules.
+//! matches. `rooms` is a server of another kind: rooms in which people talk. None of it uses the worker's tree: what both compute is computed twice, from the same page of rules.
 
 pub mod api;
 mod model;
 pub mod options;
 pub mod oracle;
 mod replay;
+pub mod rooms;
 pub mod server;
 pub mod truth;
 
@@ -17,7 +18,9 @@ pub use options::{
     Transport,
 };
 pub use oracle::{
-    Auditor, EventsReport, FinalReport, OddsReport, Oracle, OracleReport, Recorded, Upheaval, Verdict,
+    Auditor, ChatReport, EventsReport, FinalReport, Names, OddsReport, Oracle, OracleReport, Recorded,
+    Upheaval, Verdict, compare_chat, settled_chat,
 };
+pub use rooms::{RoomHandle, RoomOptions, RoomServer, RoomsTruth};
 pub use server::{ConnectionReport, Handle, Lateness, Report, Reset, Simulator};
 pub use truth::Truth;

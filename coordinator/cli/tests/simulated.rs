@@ -74,10 +74,23 @@ fn the_options_of_demo_and_simulate() {
 }
 
 #[test]
+fn the_options_of_a_server_of_rooms() {
+    asked(&["demo", "--feed", "rooms"], &["rooms: 300, rate: 5000.0, spread: 1000.0, seed: 1,"]);
+    let args = ["demo", "--feed", "rooms", "--matches", "9", "--rate", "20000", "--seed", "7", "--for", "5s"];
+    asked(&args, &["rooms: 9, rate: 20000.0, spread: 1000.0, seed: 7,", "duration: Some(5s), dir: None,"]);
+    let args = ["simulate", "--feed", "rooms", "--listen", "127.0.0.1:2243", "--churn", "6"];
+    asked(&args, &["RoomOptions { listen: 127.0.0.1:2243,", "rooms: 300, rate: 5000.0,", "churn: 6.0,"]);
+}
+
+#[test]
 fn a_wrong_option_of_the_simulated_server_is_named_with_what_was_expected() {
     const WHOLE: &str = "expected a whole number of at least";
     for (bad, expected) in [
         ("demo --matches 0", "expected at least 1, or --replay FILE with it"),
+        ("demo --feed rooms --cap 5", "--cap: a server of --feed rooms has none"),
+        ("demo --feed rooms --sink redis", "expected --feed diffusion with it"),
+        ("demo --feed rooms --matches 0", "--matches 0: nothing would be followed; expected at least 1"),
+        ("simulate --feed rooms --login u:secret", "--login: a server of --feed rooms has none"),
         ("demo --cap 0", "expected a whole number of at least 1"),
         ("demo --cap 5000000000", "--cap: expected a number from 1 to 4294967295"),
         ("demo --burst 1,5s,5s", "expected FACTOR,LEN,EVERY"),

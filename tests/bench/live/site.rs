@@ -85,15 +85,33 @@ impl Site {
         setup: Setup,
         ledger: &Arc<Ledger>,
     ) -> Result<Site, BenchError> {
+        let Setup { cap, workers, feed, more, documents } = setup;
+        let sections = format!(
+            "[pool]\nmax_workers = {workers}\n\
+             [[feed]]\nname = \"bench\"\nkind = \"diffusion\"\nurl = \"dpt://{server}\"\nlist_topic = \"{LIST}\"\n\
+             match_id = \"{{ID}}\"\nmatch_topics = [\"6V{{ID}}\"]\nmax_subscriptions = {cap}\nmax_connections = {workers}\n{feed}\n{more}\n",
+        );
+        Site::configured(program, &sections, |command, path| match documents {
+            Documents::Read => feed::attach(command, path, ledger),
+            Documents::Unread => Ok(()),
+        })
+    }
+
+    /// Starts a daemon in a folder of its own with these sections of its configuration; `prepare` adds to its command, given the folder.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn configured(
+        program: &Path,
+        sections: &str,
+        prepare: impl FnOnce(&mut Command, &Path) -> Result<(), BenchError>,
+    ) -> Result<Site, BenchError> {
         let folder =
             tempfile::Builder::new().prefix("touchline-bench-").tempdir().during("making a folder")?;
         let path = folder.path();
         let config = path.join("touchline.toml");
-        let Setup { cap, workers, feed, more, documents } = setup;
         let text = format!(
-            "[daemon]\nrun_dir = \"{0}\"\nstate_dir = \"{0}\"\n[pool]\nmax_workers = {workers}\n[log]\nlevel = \"warn\"\n\
-             [[feed]]\nname = \"bench\"\nkind = \"diffusion\"\nurl = \"dpt://{server}\"\nlist_topic = \"{LIST}\"\n\
-             match_id = \"{{ID}}\"\nmatch_topics = [\"6V{{ID}}\"]\nmax_subscriptions = {cap}\nmax_connections = {workers}\n{feed}\n{more}\n",
+            "[daemon]\nrun_dir = \"{0}\"\nstate_dir = \"{0}\"\n[log]\nlevel = \"warn\"\n{sections}",
             path.display(),
         );
         fs::write(&config, text).during("writing the configuration")?;
@@ -106,9 +124,7 @@ impl Site {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log);
-        if documents == Documents::Read {
-            feed::attach(&mut command, path, ledger)?;
-        }
+        prepare(&mut command, path)?;
         let child = command.spawn().during("starting the daemon")?;
         Ok(Site { child, folder })
     }

@@ -4,6 +4,7 @@
 //! It digests what is delivered itself, section by section, and knows nothing of how it was rendered. A change counts as
 //! delivered when a document came that has its number: of changes that were conflated only the newest is.
 
+mod chat;
 mod differ;
 mod events;
 mod feed;
@@ -17,6 +18,7 @@ mod settled;
 #[cfg(test)]
 mod tests;
 
+pub use chat::{ChatReport, Names, compare_chat, settled_chat};
 pub use events::EventsReport;
 pub use feed::Auditor;
 pub use odds::OddsReport;

@@ -37,7 +37,7 @@ impl Oracle {
     }
 }
 
-fn settled<R>(patience: Duration, compare: impl Fn() -> R, is_good: impl Fn(&R) -> bool) -> R {
+pub(super) fn settled<R>(patience: Duration, compare: impl Fn() -> R, is_good: impl Fn(&R) -> bool) -> R {
     let until = Instant::now() + patience;
     loop {
         let report = compare();

@@ -12,7 +12,7 @@ mod form;
 mod grants;
 mod link;
 mod listen;
-mod pace;
+pub(crate) mod pace;
 mod run;
 mod sessions;
 mod socket;

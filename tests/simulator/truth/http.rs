@@ -1,5 +1,6 @@
 //! The truth over HTTP, for people and scripts: `GET /matches`, `/match/ID`, `/events`, `/connections`,
-//! `POST /pause`, `/resume`. One request a connection, one connection at a time, each with a deadline.
+//! `POST /pause`, `/resume`. One request a connection, one connection at a time, each with a deadline. The room server answers the same
+//! way, by routes of its own.
 
 use super::Truth;
 use crate::server::Control;
@@ -13,21 +14,37 @@ const HEAD: usize = 8_192;
 /// How long a client may take to ask, or to take the answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+pub(crate) const OK: &str = "200 OK";
+pub(crate) const NOT_FOUND: &str = "404 Not Found";
+pub(crate) const NOT_ALLOWED: &str = "405 Method Not Allowed";
+
+/// Status and body of the answer to a method and a path.
+pub(crate) type Answer = (&'static str, Value);
+
 /// Serves until the server stops.
 pub(crate) fn serve(listener: &TcpListener, truth: &Truth, control: &Control) {
+    serve_routes(listener, &|| control.is_stopped(), &|method, path| route(method, path, truth, control));
+}
+
+/// Serves what `route` answers until `is_stopped`.
+pub(crate) fn serve_routes(
+    listener: &TcpListener,
+    is_stopped: &dyn Fn() -> bool,
+    route: &dyn Fn(&str, &str) -> Answer,
+) {
     for connection in listener.incoming() {
-        if control.is_stopped() {
+        if is_stopped() {
             return;
         }
         if let Ok(mut connection) = connection
-            && let Err(error) = answer(&mut connection, truth, control)
+            && let Err(error) = answer(&mut connection, route)
         {
             log::debug!("simulator.truth request failed: {error}");
         }
     }
 }
 
-fn answer(connection: &mut TcpStream, truth: &Truth, control: &Control) -> io::Result<()> {
+fn answer(connection: &mut TcpStream, route: &dyn Fn(&str, &str) -> Answer) -> io::Result<()> {
     connection.set_read_timeout(Some(PATIENCE))?;
     connection.set_write_timeout(Some(PATIENCE))?;
     let mut head = Vec::new();
@@ -41,7 +58,7 @@ fn answer(connection: &mut TcpStream, truth: &Truth, control: &Control) -> io::R
     }
     let head = String::from_utf8_lossy(&head).into_owned();
     let mut words = head.split_ascii_whitespace();
-    let (status, body) = route(words.next().unwrap_or(""), words.next().unwrap_or(""), truth, control);
+    let (status, body) = route(words.next().unwrap_or(""), words.next().unwrap_or(""));
     let body = body.to_string();
     write!(
         connection,
@@ -51,9 +68,7 @@ fn answer(connection: &mut TcpStream, truth: &Truth, control: &Control) -> io::R
     connection.flush()
 }
 
-fn route(method: &str, path: &str, truth: &Truth, control: &Control) -> (&'static str, Value) {
-    const OK: &str = "200 OK";
-    const NOT_FOUND: &str = "404 Not Found";
+fn route(method: &str, path: &str, truth: &Truth, control: &Control) -> Answer {
     match (method, path) {
         ("POST", "/pause") => {
             control.pause();
@@ -70,9 +85,6 @@ fn route(method: &str, path: &str, truth: &Truth, control: &Control) -> (&'stati
             Some(document) => (OK, document),
             None => (NOT_FOUND, json!({"ok": false, "error": format!("no {path} here")})),
         },
-        _ => (
-            "405 Method Not Allowed",
-            json!({"ok": false, "error": format!("{method} {path} is not served")}),
-        ),
+        _ => (NOT_ALLOWED, json!({"ok": false, "error": format!("{method} {path} is not served")})),
     }
 }
