@@ -40,7 +40,7 @@ pub enum RowName {
 
 impl RowName {
     /// All, in the order in which they are measured.
-    pub const ALL: [RowName; 13] = [
+    pub const ALL: [RowName; 14] = [
         RowName::Peers,
         RowName::Loads,
         RowName::Saturation,
