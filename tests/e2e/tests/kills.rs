@@ -25,7 +25,7 @@ const LEAVE: Duration = Duration::from_secs(25);
 const SLOWEST: i64 = 500;
 
 fn events() -> i64 {
-    std::env::var("TOUCHLINE_KILL_EVENTS").map_or(EVENTS, |count| count.parse().expect("a number of events"))
+    std::env::var("TOUCHLINE_KILL_EVENTS").map_or(EVENTS, |count| count.parse().unwrap())
 }
 
 fn patience(events: i64) -> Duration {

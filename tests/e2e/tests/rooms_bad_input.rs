@@ -223,7 +223,8 @@ fn a_room_with_bad_input_costs_its_own_connection_and_another_room_goes_on() {
     assert!(ids.iter().copied().eq(first..first + ids.len() as u64), "each line once and in order: {ids:?}");
     assert_eq!(joins.lock().unwrap()[&GOOD], 1, "its connection stood");
     assert_eq!(site.count("/workers/restarts"), 0, "no worker dies of it: {}", site.daemon.log());
-    let of_good = |gap: &&Value| gap["match"] == GOOD.to_string();
+    let good = GOOD.to_string();
+    let of_good = |gap: &&Value| gap["match"] == good;
     let gaps = site.gaps();
     assert_eq!(gaps.iter().filter(of_good).count(), 0, "{gaps:#?}");
     let (_, worker) = site.workers().unwrap()[0];

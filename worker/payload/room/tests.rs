@@ -425,7 +425,9 @@ fn ranking(list: &Value) -> Result<Vec<String>, TreeError> {
                 assert!(listing.in_play && listing.attributes.is_empty());
                 format!("{id} {}", listing.name.unwrap_or_default())
             }
-            change => panic!("{change:?}"),
+            ListChange::LoadBegin | ListChange::Gone { .. } | ListChange::LoadEnd | ListChange::Lost => {
+                panic!("{change:?}")
+            }
         })
         .collect())
 }

@@ -261,8 +261,11 @@ fn nothing_is_held_at_rest() {
     assert_eq!(decoder.buffered(), 10);
 }
 
-/// Whole packets with what they are to give, packed within each other.
-fn packets(depth: u32) -> BoxedStrategy<(Vec<u8>, Vec<(Operation, Vec<u8>)>)> {
+/// Bytes of whole packets, and what they are to give.
+type Packed = (Vec<u8>, Vec<(Operation, Vec<u8>)>);
+
+/// Packets within each other.
+fn packets(depth: u32) -> BoxedStrategy<Packed> {
     let body = prop::collection::vec(any::<u8>(), 0..40);
     let single = (any::<u32>(), 0..2_u16, body).prop_map(|(number, form, body)| {
         let (mut out, operation) = (Vec::new(), Operation::from_wire(number));
