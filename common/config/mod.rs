@@ -32,8 +32,8 @@ pub use check::nearest;
 pub use child::read_password;
 pub use dirs::User;
 pub use feed::{
-    DiffusionConfig, FeedConfig, FeedKind, MatchFilter, OverCap, Payload, Protocol, Ranking, RoomsConfig,
-    Status, Strategy, Users, WaitingKey,
+    DiffusionConfig, FeedConfig, FeedKind, Follows, MatchFilter, NamedMatches, OverCap, Payload, Protocol,
+    Ranking, RoomsConfig, Status, Strategy, Users, WaitingKey,
 };
 pub use headers::Headers;
 pub use report::{ConfigErrors, Mistake};

@@ -39,9 +39,9 @@ const LEFT_OUT: &str = "expected it to be left out";
 pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     for (index, feed) in config.feed.iter().enumerate() {
         match feed.kind {
-            FeedKind::Diffusion => {}
-            FeedKind::Poll | FeedKind::Rooms | FeedKind::Push => {
-                refuse(&Place::feed(index, "kind"), "kind", "expected \"diffusion\"", findings);
+            FeedKind::Diffusion | FeedKind::Rooms => {}
+            FeedKind::Poll | FeedKind::Push => {
+                refuse(&Place::feed(index, "kind"), "kind", "expected \"diffusion\" or \"rooms\"", findings);
             }
         }
     }

@@ -342,11 +342,13 @@ pub enum MatchViewState {
     Ending,
     Ended,
     Quarantined,
+    /// The server refuses it again and again; it is asked for again after a long time.
+    Refused,
 }
 
 impl MatchViewState {
-    pub const NAMES: [&str; 7] =
-        ["waiting", "subscribing", "live", "stale", "ending", "ended", "quarantined"];
+    pub const NAMES: [&str; 8] =
+        ["waiting", "subscribing", "live", "stale", "ending", "ended", "quarantined", "refused"];
 
     /// The state of this name, as `--state` takes it.
     pub fn by_name(name: &str) -> Option<Self> {

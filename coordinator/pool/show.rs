@@ -244,6 +244,7 @@ fn state_of(a_match: &Match) -> MatchViewState {
             MatchState::Live => MatchViewState::Live,
             // Its topics are gone and asked for again.
             MatchState::Stale | MatchState::Removed => MatchViewState::Stale,
+            MatchState::Refused => MatchViewState::Refused,
         },
     }
 }

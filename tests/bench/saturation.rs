@@ -231,6 +231,8 @@ impl Path {
                 Event::Connection(_)
                 | Event::Removed { .. }
                 | Event::Status { .. }
+                | Event::Interrupted { .. }
+                | Event::Refused { .. }
                 | Event::QueueDepth(_)
                 | Event::Skipped(_) => continue,
             };

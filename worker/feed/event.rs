@@ -25,6 +25,17 @@ pub enum Event<'a> {
         topic: &'a [u8],
         status: &'a [u8],
     },
+    /// This topic alone is not followed at the moment, and why; it is followed again by itself, which a snapshot shows.
+    Interrupted {
+        topic: &'a [u8],
+        why: String,
+    },
+    /// The server refuses this topic again and again: it is asked for again after a long time only.
+    Refused {
+        topic: &'a [u8],
+        why: String,
+        retry: Duration,
+    },
     /// A message was skipped, and why; it is counted already.
     Skipped(String),
     /// How many messages the server holds for this connection.

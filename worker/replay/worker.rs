@@ -174,6 +174,8 @@ impl Worker {
                     | ConnectionEvent::Lost(_),
                 )
                 | Event::Status { .. }
+                | Event::Interrupted { .. }
+                | Event::Refused { .. }
                 | Event::Skipped(_)
                 | Event::QueueDepth(_) => Ok(()),
             };

@@ -5,10 +5,12 @@
 //! read and printed.
 
 mod diffusion;
+mod follows;
 mod rooms;
 mod section;
 
 pub use diffusion::{DiffusionConfig, Payload, Protocol};
+pub use follows::{Follows, NamedMatches};
 pub use rooms::{Ranking, RoomsConfig, Users};
 
 use super::headers::Headers;
@@ -94,8 +96,16 @@ impl FeedConfig {
         }
     }
 
+    /// The keys of each kind's own section.
+    pub(super) fn keys_of_kinds() -> [(FeedKind, &'static [&'static str]); 2] {
+        [(FeedKind::Diffusion, DiffusionConfig::KEYS), (FeedKind::Rooms, RoomsConfig::KEYS)]
+    }
+
     /// Subscriptions that one worker may be given, its own included; under `dumps` it holds at most `max_subscriptions` of them at a time.
     pub fn worker_capacity(&self) -> u32 {
+        if self.kind == FeedKind::Rooms {
+            return self.rooms.max_rooms;
+        }
         match self.strategy {
             Strategy::Balanced | Strategy::Multiplex => self.max_subscriptions,
             Strategy::Dumps => {

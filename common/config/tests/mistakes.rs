@@ -206,9 +206,7 @@ fn what_cannot_be_used_has_its_place_too() {
 fn what_is_not_built_is_refused_unless_it_is_the_default() {
     for text in [
         "[[feed]]\nkind = \"poll\"",
-        "[[feed]]\nkind = \"rooms\"",
         "[[feed]]\nkind = \"push\"",
-        "[[feed]]\nrooms = [\"a\"]",
         "[[feed]]\nquota_per_day = 5",
         "[[feed]]\nsource = [{ name = \"a\" }]",
         "[limits]\ncoalesce = \"5ms\"",

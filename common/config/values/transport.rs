@@ -16,7 +16,10 @@ pub(super) fn check(feed: &FeedConfig, index: usize, findings: &mut Findings<'_>
 fn check_tls(feed: &FeedConfig, index: usize, findings: &mut Findings<'_>) {
     let at = |key: &str| Place::feed(index, key);
     let keys = [("ca_file", !feed.ca_file.is_empty()), ("insecure", feed.insecure)];
-    if !feed.url.transport.has_tls() {
+    let ranking = &feed.rooms.ranking.url;
+    let is_needed =
+        feed.rooms.hosts.iter().any(|url| url.transport.has_tls()) || ranking.starts_with("https:");
+    if !feed.url.transport.has_tls() && !is_needed {
         for (key, _) in keys.iter().filter(|(_, set)| *set) {
             let message = format!("`{key}` is for TLS, which {}:// is without", feed.url.transport.scheme());
             findings.add(&at(key), message, "expected dpts:// or wss:// in `url`, or it to be left out");
@@ -33,7 +36,9 @@ fn check_tls(feed: &FeedConfig, index: usize, findings: &mut Findings<'_>) {
 
 fn check_headers(feed: &FeedConfig, index: usize, findings: &mut Findings<'_>) {
     let at = Place::feed(index, "headers");
-    if !feed.headers.is_empty() && !feed.url.transport.is_websocket() {
+    let has_websocket =
+        feed.url.transport.is_websocket() || feed.rooms.hosts.iter().any(|url| url.transport.is_websocket());
+    if !feed.headers.is_empty() && !has_websocket {
         findings.add(
             &at,
             format!("headers are for a WebSocket, {}:// has none", feed.url.transport.scheme()),
