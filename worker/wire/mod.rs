@@ -7,4 +7,5 @@
 pub mod amqp;
 pub mod capture;
 pub mod diffusion;
+pub mod rooms;
 pub mod websocket;
