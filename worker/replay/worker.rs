@@ -74,7 +74,12 @@ impl Worker {
         feed: &FeedConfig,
         (id, slot, generation): (FeedId, SlotId, Generation),
     ) -> Result<Worker, String> {
-        let Plan::Diffusion(plan) = Plan::new(config, feed)?;
+        let plan = match Plan::new(config, feed)? {
+            Plan::Diffusion(plan) => plan,
+            Plan::Rooms(_) => {
+                return Err(format!("recordings of feeds of kind {} cannot be replayed", feed.kind.name()));
+            }
+        };
         Ok(Worker {
             feed_name: feed.name.clone(),
             config: plan.session.clone(),

@@ -143,7 +143,8 @@ fn rooms(config: &Config, feed: &FeedConfig) -> Result<Trees, ScanError> {
         Users::Drop => UserForm::Drop,
         Users::Hash => {
             let path = config.daemon.state_dir.join(users_key::FILE);
-            let wrong = |error| ScanError::config(format!("users of {}: {}: {error}", feed.name, path.display()));
+            let wrong =
+                |error| ScanError::config(format!("users of {}: {}: {error}", feed.name, path.display()));
             UserForm::Hash(users_key::get(&path).map_err(wrong)?)
         }
     };

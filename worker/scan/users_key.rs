@@ -34,7 +34,9 @@ pub(super) fn get(path: &Path) -> io::Result<Key> {
 fn read(path: &Path) -> io::Result<Key> {
     let mut bytes = Vec::new();
     File::open(path)?.take(33).read_to_end(&mut bytes)?;
-    let wrong = |_| io::Error::new(ErrorKind::InvalidData, "it is no key of 32 bytes; delete it, and a new one is made");
+    let wrong = |_| {
+        io::Error::new(ErrorKind::InvalidData, "it is no key of 32 bytes; delete it, and a new one is made")
+    };
     Key::try_from(bytes).map_err(wrong)
 }
 

@@ -53,7 +53,11 @@ struct WebSocket {
 #[derive(Debug)]
 enum Opening {
     /// The answer to our request is to come.
-    Asked { key: Key, host: String, upgrade: Box<Upgrade> },
+    Asked {
+        key: Key,
+        host: String,
+        upgrade: Box<Upgrade>,
+    },
     Open,
 }
 

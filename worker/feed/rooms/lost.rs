@@ -14,15 +14,22 @@ pub(super) enum Lost {
     /// What the room is to be joined with cannot be read.
     Auth(String),
     /// The join was answered with a code.
-    Refused { code: i64 },
+    Refused {
+        code: i64,
+    },
     JoinUnanswered,
-    Silent { after: Duration },
+    Silent {
+        after: Duration,
+    },
     EndOfStream,
     Socket(io::ErrorKind),
     Tls(String),
     Upgrade(UpgradeError),
     WebSocket(WebSocketError),
-    Closed { code: Option<CloseCode>, reason: String },
+    Closed {
+        code: Option<CloseCode>,
+        reason: String,
+    },
     /// A packet cannot be read, and nothing after it either; or two in a row.
     Packet(String),
     /// The server takes no bytes: the last heartbeat still waits when the next is due.

@@ -33,7 +33,10 @@ enum State {
     Idle,
     /// The next question is due at this time.
     Waiting(Instant),
-    Asked { request: RequestId, next: Instant },
+    Asked {
+        request: RequestId,
+        next: Instant,
+    },
 }
 
 pub(super) enum Came {
@@ -46,7 +49,15 @@ pub(super) enum Came {
 impl Ranking {
     /// One that nobody follows. Its sockets have the tokens from `first` on.
     pub(super) fn new(plan: RankingPlan, body_limit: usize, first: Token) -> Ranking {
-        Ranking { plan, body_limit, first, http: None, state: State::Idle, loaded: false, said: String::new() }
+        Ranking {
+            plan,
+            body_limit,
+            first,
+            http: None,
+            state: State::Idle,
+            loaded: false,
+            said: String::new(),
+        }
     }
 
     /// It is asked for from now on; at once, even if it was asked for before.

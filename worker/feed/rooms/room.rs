@@ -23,15 +23,25 @@ const LATE: Duration = Duration::from_secs(5);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     /// Nothing is tried before this time.
-    Waiting { until: Instant },
+    Waiting {
+        until: Instant,
+    },
     /// An attempt is due, and waits for room at an address and for a permit.
     InLine,
     Connecting,
     /// The socket is connected; by then the join is to be answered.
-    Joining { until: Instant },
-    Live { since: Instant, heartbeat_at: Instant, silent_at: Instant },
+    Joining {
+        until: Instant,
+    },
+    Live {
+        since: Instant,
+        heartbeat_at: Instant,
+        silent_at: Instant,
+    },
     /// It was refused too often in a row.
-    Parked { until: Instant },
+    Parked {
+        until: Instant,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,12 +76,18 @@ pub enum Action {
     /// To put the room in line.
     GetInLine,
     /// To connect; the attempts are numbered from 0.
-    Connect { attempt: u64 },
+    Connect {
+        attempt: u64,
+    },
     Heartbeat,
     /// To close the connection, if there is one; the next attempt comes by itself.
-    Lost { retry: Duration },
+    Lost {
+        retry: Duration,
+    },
     /// As [`Action::Lost`]; the room counts as refused.
-    Park { retry: Duration },
+    Park {
+        retry: Duration,
+    },
 }
 
 #[derive(Debug)]

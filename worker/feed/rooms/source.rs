@@ -143,8 +143,7 @@ impl Rooms {
         match std::mem::replace(&mut self.counts.begun, Begun::Yes) {
             Begun::Yes => {}
             Begun::No => {
-                let opened =
-                    ConnectionEvent::Opened { client_id: Vec::new(), session: SessionKind::Fresh };
+                let opened = ConnectionEvent::Opened { client_id: Vec::new(), session: SessionKind::Fresh };
                 let begin = [ConnectionEvent::Connected, opened, ConnectionEvent::Up];
                 self.pending.extend(begin.map(Pending::Connection));
             }
@@ -269,9 +268,7 @@ impl Rooms {
         let server = server.map_or("", |server| server.authority.as_str());
         let topic = Arc::clone(&entry.name);
         self.pending.push_back(match action {
-            Action::Park { retry } => {
-                Pending::Refused { topic, why: format!("{server}: {why}"), retry }
-            }
+            Action::Park { retry } => Pending::Refused { topic, why: format!("{server}: {why}"), retry },
             Action::Lost { retry } => {
                 let why = format!("{server}: {why}; next attempt in {} ms", retry.as_millis());
                 Pending::Interrupted { topic, why }

@@ -163,7 +163,8 @@ impl Worker {
                 }
                 Event::Interrupted { topic, why } => {
                     let slot = interrupted(&mut parts.trees, meter, topic, &mut reporter);
-                    turn.topic_changes.extend(slot.map(|slot| TopicChange::Lost(slot, MatchState::Subscribing)));
+                    turn.topic_changes
+                        .extend(slot.map(|slot| TopicChange::Lost(slot, MatchState::Subscribing)));
                     log_interrupted(meter, &parts.feed_name, topic, &why, now);
                 }
                 Event::Refused { topic, why, retry } => {

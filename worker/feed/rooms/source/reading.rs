@@ -23,8 +23,15 @@ const NO_ANSWER: &[u8] = b"{}";
 #[derive(Debug)]
 pub(super) enum Pending {
     Connection(ConnectionEvent),
-    Interrupted { topic: Arc<str>, why: String },
-    Refused { topic: Arc<str>, why: String, retry: Duration },
+    Interrupted {
+        topic: Arc<str>,
+        why: String,
+    },
+    Refused {
+        topic: Arc<str>,
+        why: String,
+        retry: Duration,
+    },
     Skipped(String),
     /// The ranking.
     List(Vec<u8>),
