@@ -121,6 +121,8 @@ pub struct MatchesCount {
     pub live: usize,
     pub stale: usize,
     pub quarantined: usize,
+    /// The server refuses them again and again.
+    pub refused: usize,
     /// They left the list, and their end waits for their silence.
     pub ending: usize,
     /// Over, since the coordinator's start.
@@ -129,12 +131,13 @@ pub struct MatchesCount {
 
 impl MatchesCount {
     /// Those that are listed and not live, by their state; one that is about to end lacks nothing.
-    pub fn not_live(self) -> [(&'static str, usize); 4] {
+    pub fn not_live(self) -> [(&'static str, usize); 5] {
         [
             ("waiting", self.waiting),
             ("subscribing", self.subscribing),
             ("stale", self.stale),
             ("quarantined", self.quarantined),
+            ("refused", self.refused),
         ]
     }
 }

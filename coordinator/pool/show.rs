@@ -186,6 +186,7 @@ impl Pool {
                 MatchViewState::Live => count.live += 1,
                 MatchViewState::Stale => count.stale += 1,
                 MatchViewState::Quarantined => count.quarantined += 1,
+                MatchViewState::Refused => count.refused += 1,
                 MatchViewState::Ending => count.ending += 1,
                 MatchViewState::Ended => {}
             }

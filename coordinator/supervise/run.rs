@@ -10,7 +10,9 @@ use super::processes::Sharing;
 use super::spawn::Output;
 use super::state_file;
 use crate::control::{Clients, Permissions};
-use crate::pool::{ConnectionLimits, FeedPlan, MatchSource, Pool, SavedStateV2, Selection, Settings, Timing};
+use crate::pool::{
+    ConnectionLimits, FeedPlan, Linger, MatchSource, Pool, SavedStateV2, Selection, Settings, Timing,
+};
 use std::fmt;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -184,8 +186,16 @@ fn feed_plan(feed: &config::FeedConfig) -> FeedPlan {
         waiting_order: feed.waiting_order.clone(),
         selection: Selection { only: feed.only.clone(), skip: feed.skip.clone() },
         end_linger: feed.end_linger.0,
+        linger: linger(feed.kind),
         break_before_make: feed.break_before_make,
         learns_cap: learns_cap(feed),
+    }
+}
+
+fn linger(kind: config::FeedKind) -> Linger {
+    match kind {
+        config::FeedKind::Rooms => Linger::Time,
+        config::FeedKind::Diffusion | config::FeedKind::Poll | config::FeedKind::Push => Linger::Silence,
     }
 }
 
