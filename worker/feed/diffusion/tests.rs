@@ -128,6 +128,7 @@ fn reported(event: &Event<'_>) -> String {
         Event::Removed { topic } => format!("removed {}", text(topic)),
         Event::Status { topic, status } => format!("status {} {}", text(topic), text(status)),
         Event::Skipped(why) => format!("skipped: {why}"),
+        Event::Interrupted { .. } | Event::Refused { .. } => unreachable!("a session has one connection"),
         Event::QueueDepth(depth) => format!("queue {depth}"),
     }
 }
