@@ -2,6 +2,7 @@
 
 mod connections;
 mod mistakes;
+mod rooms;
 mod secrets;
 
 use super::*;

@@ -58,7 +58,7 @@ struct Queues {
     ready: VecDeque<Index>,
     /// Those that have something to write and a socket that may take it.
     unsent: Vec<Index>,
-    /// Those whose attempt to connect may have come further.
+    /// Those whose attempt to connect may have come further; between two turns, those that wait for a resolver.
     connecting: Vec<Index>,
 }
 
@@ -104,7 +104,7 @@ impl Rooms {
 
     /// When something is due.
     pub fn deadline(&self) -> Option<Instant> {
-        let at_once = self.counts.begun == Begun::No || self.line.is_due();
+        let at_once = self.counts.begun == Begun::No || (self.line.is_due() && !self.is_resolving());
         let ranking = self.ranking.as_ref().and_then(Ranking::deadline);
         let timers = [self.timers.next(), self.line.deadline(), ranking];
         timers.into_iter().flatten().chain(at_once.then_some(self.now)).min()
@@ -132,10 +132,16 @@ impl Rooms {
         if let Some((index, address)) = self.line.admit(attempt) {
             self.connect(index, address, registry, now);
         }
-        if self.line.asks(now) {
+        if !self.is_resolving() && self.line.asks(now) {
             self.pending.push_back(Pending::Connection(ConnectionEvent::PermitNeeded));
         }
         self.advance_ranking(registry, now);
+    }
+
+    /// While a name is being resolved no other room gets its turn: the answer would most likely be the same, and a resolver that
+    /// hangs costs a few threads instead of one for each room.
+    fn is_resolving(&self) -> bool {
+        !self.queues.connecting.is_empty()
     }
 
     /// There is no single connection: rooms can be followed from the first turn on.
