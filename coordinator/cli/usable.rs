@@ -4,7 +4,7 @@
 
 use std::path::Path;
 use touchline_common::config::{
-    AmqpUrl, Config, ConfigErrors, FeedConfig, StreamsConfig, Unusable, read_password,
+    AmqpUrl, Config, ConfigErrors, FeedConfig, StreamsConfig, Unusable, Url, read_password,
 };
 use touchline_worker::net::{TlsPlan, Trust};
 use touchline_worker::payload;
@@ -41,13 +41,15 @@ fn password(feed: &mut FeedConfig) -> Option<Wrong> {
 }
 
 fn authorities(feed: &FeedConfig) -> Option<Wrong> {
-    if !feed.url.transport.has_tls() || feed.insecure {
-        return None;
-    }
+    let with_tls = |url: &&Url| url.transport.has_tls() && !feed.insecure;
     let trust = Trust::Authorities { ca_file: feed.ca_file.clone() };
-    let error = TlsPlan::new(&feed.url.host, &trust).err()?;
-    let key = if error.starts_with("ca_file") { "ca_file" } else { "url" };
-    Some((key, error, ""))
+    let failed = |(key, url): (&'static str, &Url)| {
+        let error = TlsPlan::new(&url.host, &trust).err()?;
+        Some((if error.starts_with("ca_file") { "ca_file" } else { key }, error, ""))
+    };
+    let url = std::iter::once(&feed.url).filter(with_tls).map(|url| ("url", url));
+    let hosts = feed.rooms.hosts.iter().filter(with_tls).map(|url| ("hosts", url));
+    url.chain(hosts).find_map(failed)
 }
 
 fn mapping(feed: &FeedConfig) -> Option<Wrong> {

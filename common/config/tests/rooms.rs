@@ -63,6 +63,7 @@ fn what_rooms_cannot_be_is_said() {
     assert!(reconciled[0].contains("cannot be loaded again"), "{reconciled:?}");
     let diffusion = messages("[[feed]]\nrooms = [\"7\"]\n");
     assert_eq!(diffusion, ["`rooms` is for feeds of kind \"rooms\""]);
+    assert_eq!(messages("[[feed]]\nurl = \"tcp://h:1\"\n"), ["tcp:// is for rooms"]);
     let scheme = messages("[[feed]]\nkind = \"rooms\"\nurl = \"dpt://h:1\"\nrooms = [\"7\"]\n");
     assert_eq!(scheme, ["no rooms are over dpt://"]);
 }
