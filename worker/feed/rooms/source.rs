@@ -2,36 +2,32 @@
 //!
 //! Invariants: a room has at most one connection; one place at an address is taken for each connection and attempt. A turn looks at the
 //! rooms that are ready or due, never at all of them. One socket is read at a time, whose packets are taken before the next is read, and
-//! a room with more to read goes behind the others: a flood starves nobody. Called through `Source`; `reading` is its other half.
+//! a room with more to read goes behind the others: a flood starves nobody. Called through `Source`. `connecting` is
+//! what becomes of a room's connection, `reading` what it brings.
 
+mod connecting;
 mod reading;
 
-use super::line::{Address, Line};
+use super::line::Line;
 use super::link::Link;
-use super::lost::{Lost, Others};
+use super::lost::Lost;
 use super::plan::Plan;
 use super::ranking::{self, Ranking};
-use super::room::{Action, Input, Room, State};
+use super::room::{Input, Room, State};
 use super::table::{Index, Queued, Table, Wire};
 use super::timers::Timers;
 use crate::feed::{ConnectionEvent, FollowError, SessionKind, TOPIC_MAX};
-use crate::net::{Connector, Progress, Readiness, Socket};
-use crate::wire::rooms::JoinAuth;
+use crate::net::Readiness;
 use crate::wire::websocket::CloseCode;
 use mio::{Registry, Token, Waker};
 use reading::{Arriving, Given, Pending};
 use std::collections::VecDeque;
-use std::fmt;
-use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
-use std::io::Read;
 use std::sync::Arc;
 use std::time::Instant;
 
 /// Tokens of rooms; those of the ranking's sockets come after them.
 const ROOM_TOKENS: usize = 1 << 20;
-/// Bytes of an `auth_file`.
-const AUTH_MAX: u64 = 64 * 1024;
 
 #[derive(Debug)]
 pub struct Rooms {
@@ -154,149 +150,6 @@ impl Rooms {
                 self.pending.extend(begin.map(Pending::Connection));
             }
         }
-    }
-
-    fn advance_connector(&mut self, index: Index, registry: &Registry, now: Instant) {
-        let Some(entry) = self.table.get_mut(index) else { return };
-        let Wire::Connecting { connector, .. } = &mut entry.wire else { return };
-        let progress = connector.advance(registry, now);
-        self.progressed(index, progress, now);
-    }
-
-    /// It is later: the room may be due to connect, to be sent a heartbeat, or to be given up.
-    fn advance_room(&mut self, index: Index, now: Instant) {
-        let Some(entry) = self.table.get_mut(index) else { return };
-        let before = entry.room.state();
-        let action = entry.room.step(Input::Time, random(), now);
-        let why = match before {
-            State::Live { .. } => Lost::Silent { after: entry.room.silence() },
-            State::Waiting { .. }
-            | State::InLine
-            | State::Connecting
-            | State::Joining { .. }
-            | State::Parked { .. } => Lost::JoinUnanswered,
-        };
-        match action {
-            Action::GetInLine => self.line.join(index),
-            Action::Heartbeat => self.heartbeat(index, now),
-            Action::Lost { .. } | Action::Park { .. } => self.closed(index, before, &why, action),
-            Action::Nothing | Action::Connect { .. } => {}
-        }
-        self.schedule(index);
-    }
-
-    /// Heartbeat and reader live and die together: one that cannot be sent ends the connection.
-    fn heartbeat(&mut self, index: Index, now: Instant) {
-        let Some(link) = self.table.get_mut(index).and_then(|entry| entry.link()) else { return };
-        if link.unsent() > 0 {
-            return self.ended(index, &Lost::OutputFull, now);
-        }
-        link.rest();
-        link.heartbeat();
-        self.mark_unsent(index);
-    }
-
-    fn connect(&mut self, index: Index, address: Address, registry: &Registry, now: Instant) {
-        let Some(entry) = self.table.get_mut(index) else { return self.line.give_back(address) };
-        let (Action::Connect { attempt }, Some(server)) =
-            (entry.room.step(Input::Permit, random(), now), self.plan.servers.get(address.0))
-        else {
-            return self.line.give_back(address);
-        };
-        entry.address = Some(address);
-        self.counts.asked += 1;
-        let auth = match read_auth(&self.plan.auth_file) {
-            Ok(auth) => Box::new(auth),
-            Err(why) => return self.ended(index, &Lost::Auth(why), now),
-        };
-        let token = Token(self.first.0 + index.0 as usize);
-        let (authority, tls) = (server.authority.clone(), server.tls.clone());
-        let mut connector = Box::new(Connector::new(authority, tls, token, Arc::clone(&self.waker)));
-        let progress = connector.start(attempt / self.plan.servers.len().max(1) as u64, registry, now);
-        entry.wire = Wire::Connecting { connector, auth };
-        self.progressed(index, progress, now);
-    }
-
-    fn progressed(&mut self, index: Index, progress: Progress, now: Instant) {
-        match progress {
-            Progress::Connected(socket) => self.opened(index, socket, now),
-            Progress::Failed(why) => self.ended(index, &Lost::NotConnected(why), now),
-            Progress::Pending => {
-                let Some(entry) = self.table.get(index) else { return };
-                if matches!(&entry.wire, Wire::Connecting { connector, .. } if connector.is_resolving()) {
-                    self.queues.connecting.push(index);
-                }
-                self.schedule(index);
-            }
-        }
-    }
-
-    fn opened(&mut self, index: Index, socket: Socket, now: Instant) {
-        let Some(entry) = self.table.get_mut(index) else { return };
-        entry.room.step(Input::Opened, random(), now);
-        self.counts.connections += 1;
-        let number = self.counts.connections;
-        let server = entry.address.and_then(|address| self.plan.servers.get(address.0));
-        let (Wire::Connecting { auth, .. }, Some(server)) =
-            (std::mem::replace(&mut entry.wire, Wire::None), server)
-        else {
-            return;
-        };
-        let random = (u128::from(random()) << 64) | u128::from(random());
-        match Link::new(socket, server, &self.plan.limits, auth, random, number) {
-            Ok(mut link) => {
-                if link.is_open() {
-                    link.join(&entry.name);
-                }
-                entry.wire = Wire::Open(Box::new(link));
-                self.mark_ready(index);
-                self.mark_unsent(index);
-                self.schedule(index);
-            }
-            Err(lost) => self.ended(index, &lost, now),
-        }
-    }
-
-    /// A connection is over, or an attempt came to nothing.
-    fn ended(&mut self, index: Index, why: &Lost, now: Instant) {
-        let Some(entry) = self.table.get_mut(index) else { return };
-        let before = entry.room.state();
-        // The room itself is not among them before its join is answered.
-        let others = if self.counts.live > 0 { Others::Served } else { Others::NotServed };
-        let action = entry.room.step(Input::Ended(why.end(before, others)), random(), now);
-        self.closed(index, before, why, action);
-    }
-
-    /// Closes what the room has, gives its place to another, and reports it.
-    fn closed(&mut self, index: Index, before: State, why: &Lost, action: Action) {
-        let Some(entry) = self.table.get_mut(index) else { return };
-        let server = entry.address.and_then(|address| self.plan.servers.get(address.0));
-        let server = server.map_or("", |server| server.authority.as_str());
-        let topic = Arc::clone(&entry.name);
-        self.pending.push_back(match action {
-            Action::Park { retry } => Pending::Refused { topic, why: format!("{server}: {why}"), retry },
-            Action::Lost { retry } => {
-                let why = format!("{server}: {why}; next attempt in {} ms", retry.as_millis());
-                Pending::Interrupted { topic, why }
-            }
-            Action::Nothing | Action::GetInLine | Action::Connect { .. } | Action::Heartbeat => return,
-        });
-        self.release(index, before, why.close_code());
-        self.schedule(index);
-    }
-
-    /// Closes the connection of a room that was in state `before`, and gives its place back.
-    fn release(&mut self, index: Index, before: State, code: CloseCode) {
-        let Some(entry) = self.table.get_mut(index) else { return };
-        self.counts.live -= u32::from(matches!(before, State::Live { .. }));
-        if let Some(address) = entry.address.take() {
-            self.line.give_back(address);
-            self.counts.asked -= 1;
-        }
-        if let Wire::Open(link) = std::mem::replace(&mut entry.wire, Wire::None) {
-            link.close(code);
-        }
-        self.arriving.forget(index);
     }
 
     /// Sets the timer of a room, unless one stands that fires early enough.
@@ -481,18 +334,6 @@ impl Rooms {
             }
         }
     }
-}
-
-/// What rooms are joined with, as the file says it now.
-fn read_auth(path: &str) -> Result<JoinAuth, String> {
-    if path.is_empty() {
-        return Ok(JoinAuth::default());
-    }
-    let wrong = |why: &dyn fmt::Display| format!("auth_file {path}: {why}");
-    let mut text = String::new();
-    let file = File::open(path).map_err(|error| wrong(&error))?;
-    file.take(AUTH_MAX).read_to_string(&mut text).map_err(|error| wrong(&error))?;
-    JoinAuth::parse(&text).map_err(|error| wrong(&error))
 }
 
 /// A random number, beyond prediction: no two hashers of the standard library have the same keys.
