@@ -13,9 +13,8 @@ use super::link::Link;
 use super::lost::Lost;
 use super::plan::Plan;
 use super::ranking::{self, Ranking};
-use super::room::{Input, Room, State};
+use super::room::{Input, Room};
 use super::table::{Index, Queued, Table, Wire};
-use super::timers::Timers;
 use crate::feed::{ConnectionEvent, FollowError, SessionKind, TOPIC_MAX};
 use crate::net::Readiness;
 use crate::wire::websocket::CloseCode;
@@ -37,7 +36,6 @@ pub struct Rooms {
     /// The time as last passed in.
     now: Instant,
     table: Table,
-    timers: Timers,
     line: Line,
     queues: Queues,
     arriving: Arriving,
@@ -86,7 +84,6 @@ impl Rooms {
             waker,
             now,
             table: Table::default(),
-            timers: Timers::default(),
             line: Line::new(plan.servers.len(), plan.max_per_address),
             queues: Queues::default(),
             arriving: Arriving::default(),
@@ -102,7 +99,7 @@ impl Rooms {
     pub fn deadline(&self) -> Option<Instant> {
         let at_once = self.counts.begun == Begun::No || (self.line.is_due() && !self.is_resolving());
         let ranking = self.ranking.as_ref().and_then(Ranking::deadline);
-        let timers = [self.timers.next(), self.line.deadline(), ranking];
+        let timers = [self.table.deadline(), self.line.deadline(), ranking];
         timers.into_iter().flatten().chain(at_once.then_some(self.now)).min()
     }
 
@@ -113,12 +110,9 @@ impl Rooms {
         for index in std::mem::take(&mut self.queues.connecting) {
             self.advance_connector(index, registry, now);
         }
-        while let Some((at, index)) = self.timers.take(now) {
-            if let Some(entry) = self.table.get_mut(index).filter(|entry| entry.timer == Some(at)) {
-                entry.timer = None;
-                self.advance_connector(index, registry, now);
-                self.advance_room(index, now);
-            }
+        while let Some(index) = self.table.due(now) {
+            self.advance_connector(index, registry, now);
+            self.advance_room(index, now);
         }
         if self.line.deadline().is_some_and(|until| now >= until) {
             self.line.permit();
@@ -149,16 +143,6 @@ impl Rooms {
                 let begin = [ConnectionEvent::Connected, opened, ConnectionEvent::Up];
                 self.pending.extend(begin.map(Pending::Connection));
             }
-        }
-    }
-
-    /// Sets the timer of a room, unless one stands that fires early enough.
-    fn schedule(&mut self, index: Index) {
-        let Some(entry) = self.table.get_mut(index) else { return };
-        let Some(due) = entry.deadline() else { return };
-        if entry.timer.is_none_or(|at| due < at) {
-            entry.timer = Some(due);
-            self.timers.set(due, index);
         }
     }
 
@@ -240,7 +224,7 @@ impl Rooms {
         let before = entry.room.state();
         let action = entry.room.step(Input::Renew, random(), self.now);
         self.closed(index, before, &Lost::Renewed, action);
-        self.schedule(index);
+        self.table.schedule(index);
         Ok(())
     }
 
@@ -275,7 +259,7 @@ impl Rooms {
             return Err(FollowError::Full { limit });
         }
         let index = self.table.insert(topic, Room::new(self.plan.heartbeat, self.now));
-        self.schedule(index);
+        self.table.schedule(index);
         Ok(())
     }
 

@@ -1,11 +1,13 @@
-//! The rooms of a worker, by name and by the number that their tokens and timers carry.
+//! The rooms of a worker, by name and by the number that their tokens and timers carry, and when they are due.
 //!
+//! A room has one timer that counts, at the time that stands beside it: it fires when the room is due or earlier, never later.
 //! A number is free again once its room is gone. Whatever was on its way for it then reaches the next room of that number, which
 //! finds nothing to read or nothing due: no more than that. Caller: `source`.
 
 use super::line::Address;
 use super::link::Link;
 use super::room::{Room, State};
+use super::timers::Timers;
 use crate::net::Connector;
 use crate::wire::rooms::JoinAuth;
 use hashbrown::HashMap;
@@ -22,8 +24,8 @@ pub(super) struct Entry {
     pub(super) wire: Wire,
     /// Where it has a place, while it has a connection or tries for one.
     pub(super) address: Option<Address>,
-    /// Where its valid timer stands.
-    pub(super) timer: Option<Instant>,
+    /// Where the timer stands that counts.
+    timer: Option<Instant>,
     /// Whether it stands in the queue of those to be read, or of those to be written to.
     pub(super) in_ready: Queued,
     pub(super) in_unsent: Queued,
@@ -69,8 +71,7 @@ impl Entry {
         }
     }
 
-    /// When it is due.
-    pub(super) fn deadline(&self) -> Option<Instant> {
+    fn deadline(&self) -> Option<Instant> {
         let connector = match &self.wire {
             Wire::Connecting { connector, .. } => connector.deadline(),
             Wire::None | Wire::Open(_) => None,
@@ -84,6 +85,7 @@ pub(super) struct Table {
     entries: Vec<Option<Entry>>,
     free: Vec<Index>,
     by_name: HashMap<Arc<str>, Index, foldhash::fast::RandomState>,
+    timers: Timers,
 }
 
 impl Table {
@@ -130,6 +132,32 @@ impl Table {
         self.by_name.remove(&entry.name);
         self.free.push(index);
         Some(entry)
+    }
+
+    /// When [`Table::due`] has one.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    /// Sets the timer of a room, unless one stands that fires early enough.
+    pub(super) fn schedule(&mut self, index: Index) {
+        let Some(entry) = self.entries.get_mut(index.0 as usize).and_then(Option::as_mut) else { return };
+        let Some(due) = entry.deadline() else { return };
+        if entry.timer.is_none_or(|at| due < at) {
+            entry.timer = Some(due);
+            self.timers.set(due, index);
+        }
+    }
+
+    /// Takes a room whose timer fires; it has none then.
+    pub(super) fn due(&mut self, now: Instant) -> Option<Index> {
+        while let Some((at, index)) = self.timers.take(now) {
+            if let Some(entry) = self.get_mut(index).filter(|entry| entry.timer == Some(at)) {
+                entry.timer = None;
+                return Some(index);
+            }
+        }
+        None
     }
 
     pub(super) fn indexes(&self) -> impl Iterator<Item = Index> {

@@ -1,7 +1,7 @@
 //! When rooms are due: a heap, so that a turn looks at those that are, not at all of them.
 //!
 //! A timer that moved later is left where it stands and set anew once it fires; so a room has few entries at a time, each set earlier
-//! than the one before. Caller: `source`, which keeps beside each room the time at which its valid entry stands.
+//! than the one before. Caller: `table`, which keeps beside each room the time at which the entry stands that counts.
 
 use super::table::Index;
 use std::cmp::Reverse;

@@ -50,7 +50,7 @@ impl Rooms {
             Action::Lost { .. } | Action::Park { .. } => self.closed(index, before, &why, action),
             Action::Nothing | Action::Connect { .. } => {}
         }
-        self.schedule(index);
+        self.table.schedule(index);
     }
 
     /// Heartbeat and reader live and die together: one that cannot be sent ends the connection.
@@ -94,7 +94,7 @@ impl Rooms {
                 if matches!(&entry.wire, Wire::Connecting { connector, .. } if connector.is_resolving()) {
                     self.queues.connecting.push(index);
                 }
-                self.schedule(index);
+                self.table.schedule(index);
             }
         }
     }
@@ -119,7 +119,7 @@ impl Rooms {
                 entry.wire = Wire::Open(Box::new(link));
                 self.mark_ready(index);
                 self.mark_unsent(index);
-                self.schedule(index);
+                self.table.schedule(index);
             }
             Err(lost) => self.ended(index, &lost, now),
         }
@@ -150,7 +150,7 @@ impl Rooms {
             Action::Nothing | Action::GetInLine | Action::Connect { .. } | Action::Heartbeat => return,
         });
         self.release(index, before, why.close_code());
-        self.schedule(index);
+        self.table.schedule(index);
     }
 
     /// Closes the connection of a room that was in state `before`, and gives its place back.

@@ -253,7 +253,7 @@ impl Rooms {
             entry.room.step(Input::Accepted, random(), now);
             self.counts.live += 1;
         }
-        self.schedule(index);
+        self.table.schedule(index);
         Step::Snapshot
     }
 
