@@ -1,6 +1,6 @@
 //! The displayed clock, as the feed states it and as it stands at a moment.
 
-use super::json::Json;
+use super::json_text::Json;
 use super::text;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;

@@ -37,6 +37,10 @@ pub enum TreeError {
     Bytes { limit: usize },
     /// A node would stand deeper than the limit.
     Depth { limit: usize },
+    /// A room's command is no JSON object with a name.
+    Command { topic: String, why: String },
+    /// The answer of a ranking has no rooms where they are to be.
+    Ranking { why: String },
 }
 
 impl TreeError {
@@ -81,6 +85,10 @@ impl fmt::Display for TreeError {
             Self::Nodes { limit } => write!(f, "more than {limit} nodes in one match: raise limits.nodes"),
             Self::Bytes { limit } => write!(f, "more than {limit} bytes of nodes in one match: skipped"),
             Self::Depth { limit } => write!(f, "a node deeper than {limit}: raise limits.depth"),
+            Self::Command { topic, why } => {
+                write!(f, "command of room {topic:?} cannot be read: {why}: skipped")
+            }
+            Self::Ranking { why } => write!(f, "the ranking's answer {why}; the rooms stay as they are"),
         }
     }
 }

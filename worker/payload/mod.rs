@@ -7,11 +7,12 @@
 mod clock;
 mod error;
 pub mod inplay;
-mod json;
+mod json_text;
 mod key;
 pub mod observe;
 mod period;
 mod place;
+pub mod room;
 pub(crate) mod rules;
 mod server_time;
 mod sport;
@@ -26,7 +27,7 @@ pub use server_time::heartbeat;
 
 use foldhash::quality::FixedState;
 use jiff::tz::TimeZone;
-use json::Json;
+use json_text::Json;
 use std::hash::BuildHasher;
 use topics::{Branches, Table};
 use touchline_common::config::{Payload as Form, Template};

@@ -50,7 +50,9 @@ impl Skipped {
             | TreeError::Cycle { .. }
             | TreeError::Nodes { .. }
             | TreeError::Bytes { .. }
-            | TreeError::Depth { .. } => self.note(why),
+            | TreeError::Depth { .. }
+            | TreeError::Command { .. }
+            | TreeError::Ranking { .. } => self.note(why),
         }
     }
 

@@ -6,7 +6,7 @@
 
 use super::class::{Moves, Parts, of_side};
 use super::forest::{Forest, Scratch};
-use super::json::lossy;
+use super::json_text::lossy;
 use super::mapping::Class;
 use super::reading::{Label, Reading, Statistic};
 use super::store::{NIL, NodeId, TreeId};
@@ -325,7 +325,11 @@ fn resolve<'a>(reading: &Reading<'a>, statistics: &[Statistic<'a>], value: &Valu
             let key = reading.key_of(label)?;
             let (_, values) = statistics.iter().find(|(held, _)| *held == key)?;
             let text = of_side(*values, side)?;
-            (!registers::is_register(&key, side, text)).then(|| Change::Stat { key, side, text: lossy(text) })
+            (!registers::is_register(&key, side, text)).then(|| Change::Stat {
+                key,
+                side: Some(side),
+                text: lossy(text),
+            })
         }
     }
 }

@@ -45,7 +45,7 @@ pub(super) struct Scratch {
     pub(super) changes: Vec<RegisterChange>,
     pub(super) values: Vec<Change<'static>>,
     pub(super) registers: Vec<(Register, i64)>,
-    pub(super) json: super::json::Json,
+    pub(super) json: super::json_text::Json,
 }
 
 /// A match: which trees it has and what was reported and published of it.

@@ -8,7 +8,7 @@ use super::mapping::{Class, Role};
 use super::store::{NIL, NodeId, TreeId};
 use super::text;
 use crate::payload::MatchSlot;
-use crate::payload::json::lossy;
+use crate::payload::json_text::lossy;
 use crate::payload::observe::{Names, Received, Sink};
 use foldhash::fast::RandomState;
 use std::collections::HashMap;

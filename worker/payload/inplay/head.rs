@@ -1,7 +1,7 @@
 //! The head section: what changes with the play, and the names.
 
 use super::forest::Forest;
-use super::json::Json;
+use super::json_text::Json;
 use super::mapping::Role;
 use super::reading::Reading;
 use touchline_common::model::{Phase, Scoring};

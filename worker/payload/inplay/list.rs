@@ -4,7 +4,7 @@
 //! changes often in one read is reported once, and only if what the list knows of it really differs.
 
 use super::forest::Forest;
-use super::json::lossy;
+use super::json_text::lossy;
 use super::mapping::{Class, Role};
 use super::store::{NIL, NodeId, TreeId};
 use super::text;

@@ -1,6 +1,6 @@
 //! A market's section: the market, its columns, its selections.
 
-use super::json::{Escape, Extra, Json, Piece};
+use super::json_text::{Escape, Extra, Json, Piece};
 use super::mapping::{Class, Mapping, Role};
 use super::shown::Shown;
 use super::store::{Node, NodeId, Store};

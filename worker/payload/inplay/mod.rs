@@ -34,7 +34,7 @@ mod tests;
 mod texts;
 mod update;
 
-use super::{clock, json, key, period, rules, server_time, text};
+use super::{clock, json_text, key, period, rules, server_time, text};
 
 pub use forest::Forest;
 pub use login::session_error;

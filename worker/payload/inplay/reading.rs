@@ -6,7 +6,7 @@
 use super::class::{of_side, side_of};
 use super::clock::ClockState;
 use super::forest::Match;
-use super::json::lossy;
+use super::json_text::lossy;
 use super::mapping::{Class, Mapping, Role};
 use super::period::{Progress, Status};
 use super::registers;
@@ -208,7 +208,7 @@ impl<'a> Reading<'a> {
                 let Some(value) = value.filter(|value| !registers::is_register(key, side, value)) else {
                     continue;
                 };
-                all.push(Change::Stat { key: key.clone(), side, text: lossy(value) });
+                all.push(Change::Stat { key: key.clone(), side: Some(side), text: lossy(value) });
             }
         }
         all

@@ -5,7 +5,7 @@
 
 use super::class::Parts;
 use super::forest::{Forest, Match};
-use super::json::{Extra, Json};
+use super::json_text::{Extra, Json};
 use super::store::NodeId;
 use super::{head, market, tail};
 use crate::payload::observe::Names;

@@ -1,6 +1,6 @@
 //! A node's text, ready to be written into a document: scanned once, eight bytes at a time.
 
-use super::json::{Escape, Piece};
+use super::json_text::{Escape, Piece};
 use super::key::Key;
 use super::mapping::{Class, Mapping, Role};
 

@@ -5,7 +5,7 @@
 
 use super::class::{Listed, Parts};
 use super::forest::Forest;
-use super::json::{Extra, Json};
+use super::json_text::{Extra, Json};
 use super::mapping::{Class, Role};
 use super::reading::{Reading, Statistic, event_of};
 use super::shown::Shown;

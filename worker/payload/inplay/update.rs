@@ -3,7 +3,7 @@
 use super::class::{Moves, Parts, side_of};
 use super::delta::{Delta, Reports, Value};
 use super::forest::Forest;
-use super::json::lossy;
+use super::json_text::lossy;
 use super::key::Key;
 use super::mapping::{Class, Role};
 use super::reading::Label;

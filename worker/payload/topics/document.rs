@@ -2,7 +2,7 @@
 
 use super::reading::{Counts, Reading};
 use super::table::Role;
-use crate::payload::json::{Escape, Extra, Json};
+use crate::payload::json_text::{Escape, Extra, Json};
 
 /// Renders the head into `out`, which is empty.
 pub(super) fn head(reading: &Reading<'_>, out: &mut Json) {

@@ -19,7 +19,7 @@ pub(super) use table::Table;
 use self::apply::Brought;
 use self::reading::Reading;
 use self::selector::Selector;
-use crate::payload::json::Json;
+use crate::payload::json_text::Json;
 use crate::payload::observe::{Names, Received, Sink};
 use crate::payload::{
     Differing, KEEP, Limits, MatchSlot, Payload, Result, TreeError, if_changed, server_time,

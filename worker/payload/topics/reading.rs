@@ -6,7 +6,7 @@ use super::Branch;
 use super::table::{Counted, Role, Table};
 use super::value::{self, Form};
 use crate::payload::clock::ClockState;
-use crate::payload::json::lossy;
+use crate::payload::json_text::lossy;
 use crate::payload::period::{Progress, Status, period_of};
 use crate::payload::rules::{both, listed, of_statistic, sides};
 use crate::payload::sport::Sport;
@@ -143,7 +143,7 @@ impl<'a> Reading<'a> {
             for (side, count) in Side::BOTH.into_iter().zip(self.counts(counted)) {
                 if let Some(count) = count.filter(|_| of_statistic(key, side).is_none()) {
                     let (key, text) = (key.as_str().into(), count.to_string().into());
-                    all.push(Change::Stat { key, side, text });
+                    all.push(Change::Stat { key, side: Some(side), text });
                 }
             }
         }

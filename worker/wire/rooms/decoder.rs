@@ -38,7 +38,7 @@ enum Framing {
     Lost,
 }
 
-/// A packet that is whole, where it begins, and in which of the buffers.
+/// A packet that is whole, and where in the innermost buffer it begins.
 struct Found {
     start: usize,
     cut: Cut,
@@ -93,7 +93,7 @@ impl Decoder {
     }
 
     /// The next packet, or what is wrong with it; `None` until more is pushed. A fatal error is the last thing that comes.
-    #[expect(
+    #[allow(
         clippy::should_implement_trait,
         reason = "what it gives is lent by the decoder, so it is no iterator"
     )]
