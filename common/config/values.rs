@@ -5,6 +5,7 @@
 
 mod diffusion;
 mod feed;
+mod poll;
 mod streams;
 mod transport;
 
