@@ -233,6 +233,7 @@ impl Path {
                 | Event::Status { .. }
                 | Event::Interrupted { .. }
                 | Event::Refused { .. }
+                | Event::Unchanged { .. }
                 | Event::QueueDepth(_)
                 | Event::Skipped(_) => continue,
             };

@@ -7,6 +7,7 @@
 pub mod diffusion;
 mod error;
 mod event;
+pub mod poll;
 pub mod rooms;
 mod source;
 

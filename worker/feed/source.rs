@@ -6,7 +6,7 @@
 
 use super::error::FollowError;
 use super::event::Event;
-use super::{diffusion, rooms};
+use super::{diffusion, poll, rooms};
 use crate::net::Readiness;
 use mio::{Registry, Token, Waker};
 use std::sync::Arc;
@@ -16,6 +16,7 @@ use touchline_common::config::{Config, FeedConfig, FeedKind};
 #[derive(Clone, Debug)]
 pub enum Plan {
     Diffusion(Box<diffusion::Plan>),
+    Poll(Box<poll::Plan>),
     Rooms(Box<rooms::Plan>),
 }
 
@@ -26,12 +27,10 @@ impl Plan {
     /// Why the settings of its connection cannot be used; names the feed.
     pub fn new(config: &Config, feed: &FeedConfig) -> Result<Plan, String> {
         match feed.kind {
-            FeedKind::Diffusion => {
-                diffusion::Plan::new(config, feed).map(|plan| Plan::Diffusion(Box::new(plan)))
-            }
+            FeedKind::Poll => poll::Plan::new(config, feed).map(|plan| Plan::Poll(Box::new(plan))),
             FeedKind::Rooms => rooms::Plan::new(config, feed).map(|plan| Plan::Rooms(Box::new(plan))),
-            FeedKind::Poll | FeedKind::Push => {
-                Err(format!("feeds of kind {} are not in this build (feed {})", feed.kind.name(), feed.name))
+            FeedKind::Diffusion | FeedKind::Push => {
+                diffusion::Plan::new(config, feed).map(|plan| Plan::Diffusion(Box::new(plan)))
             }
         }
     }
@@ -40,6 +39,7 @@ impl Plan {
 #[derive(Debug)]
 pub enum Source {
     Diffusion(Box<diffusion::Connection>),
+    Poll(Box<poll::Poll>),
     Rooms(Box<rooms::Rooms>),
 }
 
@@ -50,6 +50,7 @@ impl Source {
             Plan::Diffusion(plan) => {
                 Source::Diffusion(Box::new(diffusion::Connection::new(*plan, first, waker, now)))
             }
+            Plan::Poll(plan) => Source::Poll(Box::new(poll::Poll::new(*plan, first, now))),
             Plan::Rooms(plan) => Source::Rooms(Box::new(rooms::Rooms::new(*plan, first, waker, now))),
         }
     }
@@ -58,6 +59,7 @@ impl Source {
     pub fn note(&mut self, token: Token, readiness: Readiness) {
         match self {
             Source::Diffusion(source) => source.note(token, readiness),
+            Source::Poll(source) => source.note(token, readiness),
             Source::Rooms(source) => source.note(token, readiness),
         }
     }
@@ -66,6 +68,7 @@ impl Source {
     pub fn deadline(&self) -> Option<Instant> {
         match self {
             Source::Diffusion(source) => source.deadline(),
+            Source::Poll(source) => source.deadline(),
             Source::Rooms(source) => source.deadline(),
         }
     }
@@ -74,6 +77,7 @@ impl Source {
     pub fn advance(&mut self, registry: &Registry, now: Instant) {
         match self {
             Source::Diffusion(source) => source.advance(registry, now),
+            Source::Poll(source) => source.advance(registry, now),
             Source::Rooms(source) => source.advance(registry, now),
         }
     }
@@ -82,6 +86,7 @@ impl Source {
     pub fn read(&mut self, now: Instant) -> usize {
         match self {
             Source::Diffusion(source) => source.read(now),
+            Source::Poll(source) => source.read(now),
             Source::Rooms(source) => source.read(now),
         }
     }
@@ -91,6 +96,7 @@ impl Source {
     pub fn next_event(&mut self, now: Instant) -> Option<Event<'_>> {
         match self {
             Source::Diffusion(source) => source.next_event(now),
+            Source::Poll(source) => source.next_event(),
             Source::Rooms(source) => source.next_event(now),
         }
     }
@@ -100,6 +106,7 @@ impl Source {
     pub fn look_ahead(&mut self) -> Option<impl Iterator<Item = &[u8]>> {
         match self {
             Source::Diffusion(source) => source.look_ahead(),
+            Source::Poll(_) => None,
             // What shares a frame is known only once it is unpacked.
             Source::Rooms(_) => None,
         }
@@ -109,6 +116,7 @@ impl Source {
     pub fn is_drained(&self) -> bool {
         match self {
             Source::Diffusion(source) => source.is_drained(),
+            Source::Poll(source) => source.is_drained(),
             Source::Rooms(source) => source.is_drained(),
         }
     }
@@ -117,6 +125,7 @@ impl Source {
     pub fn flush(&mut self) {
         match self {
             Source::Diffusion(source) => source.flush(),
+            Source::Poll(_) => {}
             Source::Rooms(source) => source.flush(),
         }
     }
@@ -129,6 +138,7 @@ impl Source {
     pub fn follow(&mut self, topic: &str) -> Result<(), FollowError> {
         match self {
             Source::Diffusion(source) => source.follow(topic),
+            Source::Poll(source) => source.follow(topic),
             Source::Rooms(source) => source.follow(topic),
         }
     }
@@ -138,7 +148,17 @@ impl Source {
     pub fn keep(&mut self, topic: &str) -> Result<(), FollowError> {
         match self {
             Source::Diffusion(source) => source.keep(topic),
+            Source::Poll(source) => source.keep(topic),
             Source::Rooms(source) => source.keep(topic),
+        }
+    }
+
+    /// What the match list says of the match of `topic` changed.
+    pub fn listed(&mut self, topic: &str) {
+        match self {
+            Source::Diffusion(_) => {}
+            Source::Poll(source) => source.listed(topic),
+            Source::Rooms(_) => {}
         }
     }
 
@@ -146,6 +166,7 @@ impl Source {
     pub fn unfollow(&mut self, topic: &str) {
         match self {
             Source::Diffusion(source) => source.unfollow(topic),
+            Source::Poll(source) => source.unfollow(topic),
             Source::Rooms(source) => source.unfollow(topic),
         }
     }
@@ -153,6 +174,7 @@ impl Source {
     pub fn is_connected(&self) -> bool {
         match self {
             Source::Diffusion(source) => source.is_connected(),
+            Source::Poll(source) => source.is_connected(),
             Source::Rooms(source) => source.is_connected(),
         }
     }
@@ -161,6 +183,7 @@ impl Source {
     pub fn is_loaded(&self, topic: &str) -> bool {
         match self {
             Source::Diffusion(source) => source.is_loaded(topic),
+            Source::Poll(source) => source.is_loaded(topic),
             Source::Rooms(source) => source.is_loaded(topic),
         }
     }
@@ -168,6 +191,7 @@ impl Source {
     pub fn asked(&self) -> u32 {
         match self {
             Source::Diffusion(source) => source.asked(),
+            Source::Poll(source) => source.asked(),
             Source::Rooms(source) => source.asked(),
         }
     }
@@ -176,6 +200,7 @@ impl Source {
     pub fn unanswered(&self) -> u32 {
         match self {
             Source::Diffusion(source) => source.unanswered(),
+            Source::Poll(_) => 0,
             // A room that is not answered is lost, and joined anew.
             Source::Rooms(_) => 0,
         }
@@ -185,6 +210,7 @@ impl Source {
     pub fn receive_queue(&self) -> u64 {
         match self {
             Source::Diffusion(source) => source.receive_queue(),
+            Source::Poll(source) => source.receive_queue(),
             Source::Rooms(source) => source.receive_queue(),
         }
     }
@@ -193,6 +219,7 @@ impl Source {
     pub fn errors(&self) -> u64 {
         match self {
             Source::Diffusion(source) => source.errors(),
+            Source::Poll(source) => source.errors(),
             Source::Rooms(source) => source.errors(),
         }
     }
@@ -201,6 +228,7 @@ impl Source {
     pub fn keep_received(&mut self) {
         match self {
             Source::Diffusion(source) => source.keep_received(),
+            Source::Poll(_) => {}
             Source::Rooms(source) => source.keep_received(),
         }
     }
@@ -209,6 +237,7 @@ impl Source {
     pub fn take_received(&mut self, take: &mut dyn FnMut(u64, &[u8])) {
         match self {
             Source::Diffusion(source) => source.take_received(take),
+            Source::Poll(_) => {}
             Source::Rooms(source) => source.take_received(take),
         }
     }
@@ -217,6 +246,7 @@ impl Source {
     pub fn connections(&self) -> u64 {
         match self {
             Source::Diffusion(source) => source.connections(),
+            Source::Poll(source) => source.connections(),
             Source::Rooms(source) => source.connections(),
         }
     }
@@ -225,6 +255,7 @@ impl Source {
     pub fn permit(&mut self, now: Instant) {
         match self {
             Source::Diffusion(source) => source.permit(now),
+            Source::Poll(_) => {}
             Source::Rooms(source) => source.permit(now),
         }
     }
@@ -233,6 +264,7 @@ impl Source {
     pub fn heartbeat(&mut self, every: Duration) {
         match self {
             Source::Diffusion(source) => source.heartbeat(every),
+            Source::Poll(_) => {}
             // Rooms have a heartbeat of their own.
             Source::Rooms(_) => {}
         }
@@ -242,6 +274,7 @@ impl Source {
     pub fn close(&mut self) {
         match self {
             Source::Diffusion(source) => source.close(),
+            Source::Poll(source) => source.close(),
             Source::Rooms(source) => source.close(),
         }
     }

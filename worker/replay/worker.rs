@@ -76,8 +76,12 @@ impl Worker {
     ) -> Result<Worker, String> {
         let plan = match Plan::new(config, feed)? {
             Plan::Diffusion(plan) => plan,
-            Plan::Rooms(_) => {
-                return Err(format!("recordings of feeds of kind {} cannot be replayed", feed.kind.name()));
+            Plan::Rooms(_) | Plan::Poll(_) => {
+                return Err(format!(
+                    "{}: recordings of feeds of kind {} cannot be replayed",
+                    feed.name,
+                    feed.kind.name()
+                ));
             }
         };
         Ok(Worker {
@@ -181,6 +185,7 @@ impl Worker {
                 | Event::Status { .. }
                 | Event::Interrupted { .. }
                 | Event::Refused { .. }
+                | Event::Unchanged { .. }
                 | Event::Skipped(_)
                 | Event::QueueDepth(_) => Ok(()),
             };

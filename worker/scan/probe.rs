@@ -180,12 +180,12 @@ impl Probe<'_> {
 
     fn take_steps(&mut self) -> Result<(), Failure> {
         match self.feed.kind {
-            FeedKind::Diffusion => {
+            FeedKind::Diffusion | FeedKind::Poll | FeedKind::Push => {
                 self.connect()?;
                 self.log_in()?;
             }
             // Each room has a connection of its own, which its step tries.
-            FeedKind::Rooms | FeedKind::Poll | FeedKind::Push => {}
+            FeedKind::Rooms => {}
         }
         self.take_clock()?;
         let chosen = if self.follows.list_topic.is_empty() {
@@ -468,7 +468,10 @@ impl Probe<'_> {
                 }
                 Event::Interrupted { why, .. } | Event::Refused { why, .. } => seen.interrupted = Some(why),
                 Event::Skipped(why) => seen.skipped.push(why),
-                Event::Connection(ConnectionEvent::Up) | Event::Removed { .. } | Event::QueueDepth(_) => {}
+                Event::Connection(ConnectionEvent::Up)
+                | Event::Unchanged { .. }
+                | Event::Removed { .. }
+                | Event::QueueDepth(_) => {}
             }
         }
         if permit_needed {

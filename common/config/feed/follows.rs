@@ -27,22 +27,22 @@ pub struct NamedMatches<'a> {
 
 impl FeedConfig {
     pub fn follows(&self) -> Follows {
-        let id = || Template::of("{ID}", &[Part::attribute("ID")]);
         match self.kind {
-            FeedKind::Diffusion => Follows {
+            FeedKind::Rooms => Follows {
+                list_topic: if self.rooms.ranking.url.is_empty() {
+                    String::new()
+                } else {
+                    RANKING.to_owned()
+                },
+                time_topic: String::new(),
+                match_id: room_id(),
+                match_topics: vec![room_id()],
+            },
+            FeedKind::Diffusion | FeedKind::Poll | FeedKind::Push => Follows {
                 list_topic: self.diffusion.list_topic.clone(),
                 time_topic: self.diffusion.time_topic.clone(),
                 match_id: self.diffusion.match_id.clone(),
                 match_topics: self.diffusion.match_topics.clone(),
-            },
-            FeedKind::Rooms | FeedKind::Poll | FeedKind::Push => Follows {
-                list_topic: match self.kind {
-                    FeedKind::Rooms if !self.rooms.ranking.url.is_empty() => RANKING.to_owned(),
-                    FeedKind::Diffusion | FeedKind::Rooms | FeedKind::Poll | FeedKind::Push => String::new(),
-                },
-                time_topic: String::new(),
-                match_id: id(),
-                match_topics: vec![id()],
             },
         }
     }
@@ -55,4 +55,8 @@ impl FeedConfig {
             }
         }
     }
+}
+
+fn room_id() -> Template {
+    Template::of("{ID}", &[Part::attribute("ID")])
 }

@@ -1,6 +1,6 @@
 //! What all feeds have.
 
-use super::{MAX_NAME, check_plain, diffusion, positive, rooms, transport};
+use super::{MAX_NAME, check_plain, diffusion, poll, positive, rooms, transport};
 use crate::config::check::Findings;
 use crate::config::feed::{FeedConfig, FeedKind, Strategy};
 use crate::config::locate::Place;
@@ -11,7 +11,11 @@ pub(super) fn check(feed: &mut FeedConfig, index: usize, findings: &mut Findings
     match feed.kind {
         FeedKind::Diffusion => diffusion::check(feed, index, findings),
         FeedKind::Rooms => rooms::check(feed, index, findings),
-        FeedKind::Poll | FeedKind::Push => {}
+        FeedKind::Poll => poll::check(feed, index, findings),
+        FeedKind::Push => {}
+    }
+    if feed.kind != FeedKind::Poll {
+        poll::refuse_keys(index, findings);
     }
     check_kind(feed.kind, index, findings);
     for (key, text) in [("username", &feed.username), ("matches_file", &feed.matches_file)] {

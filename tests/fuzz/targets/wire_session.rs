@@ -58,6 +58,7 @@ fn feed(session: &mut Session, bytes: &[u8], now: Instant) {
             | Event::Status { .. }
             | Event::Interrupted { .. }
             | Event::Refused { .. }
+            | Event::Unchanged { .. }
             | Event::Skipped(_)
             | Event::QueueDepth(_) => {}
         }

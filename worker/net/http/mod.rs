@@ -16,6 +16,8 @@ mod tests;
 
 pub use engine::Http;
 pub use error::HttpError;
+#[cfg(test)]
+pub(crate) use tests::Places;
 
 use std::time::Duration;
 

@@ -9,6 +9,27 @@ use server::Server;
 use std::net::TcpListener;
 use std::time::Instant;
 
+/// The window and its limit per host alone, for simulations.
+pub(crate) struct Places(queue::Queue);
+
+impl Places {
+    pub(crate) fn new(window: usize, per_host: usize) -> Places {
+        Places(queue::Queue::new(window, per_host))
+    }
+
+    pub(crate) fn push(&mut self, id: u64, url: &str) {
+        self.0.push(RequestId(id), redirect::host(url).unwrap());
+    }
+
+    pub(crate) fn start(&mut self) -> Option<u64> {
+        self.0.start().map(|id| id.0)
+    }
+
+    pub(crate) fn done(&mut self, url: &str) {
+        self.0.done(redirect::host(url).unwrap());
+    }
+}
+
 const TOKEN: Token = Token(7);
 const LONG: Duration = Duration::from_secs(20);
 
