@@ -21,6 +21,7 @@ mod unbuilt;
 mod units;
 mod unusable;
 mod url;
+mod url_template;
 mod values;
 
 #[cfg(test)]
@@ -32,8 +33,9 @@ pub use check::nearest;
 pub use child::read_password;
 pub use dirs::User;
 pub use feed::{
-    DiffusionConfig, FeedConfig, FeedKind, MatchFilter, OverCap, Payload, Protocol, Ranking, RoomsConfig,
-    Status, Strategy, Users, WaitingKey,
+    DiffusionConfig, FeedConfig, FeedKind, Follows, Join, LIST_TOPIC, MatchFilter, NamedMatches, OverCap,
+    Page, PageBy, Payload, PollConfig, PollSource, Protocol, Ranking, Role, RoomsConfig, Status, Strategy,
+    Users, WaitingKey,
 };
 pub use headers::Headers;
 pub use report::{ConfigErrors, Mistake};
@@ -47,6 +49,7 @@ pub use template::{Part, Template, TemplateError};
 pub use units::{ByteSize, Dur, UnitError};
 pub use unusable::Unusable;
 pub use url::{Transport, Url, UrlError};
+pub use url_template::{UrlPart, UrlTemplate, UrlTemplateError, encode};
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

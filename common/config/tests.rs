@@ -2,6 +2,8 @@
 
 mod connections;
 mod mistakes;
+mod polling;
+mod rooms;
 mod secrets;
 
 use super::*;

@@ -1,4 +1,4 @@
-//! The address of a feed: `dpt://host:port`, `wss://host:port/path`.
+//! The address of a feed: `dpt://host:port`, `tcp://host:port`, `wss://host:port/path`.
 //!
 //! Invariant: host and port are never empty; a login in the address is refused, so that no secret stands in a place
 //! that is printed.
@@ -12,24 +12,26 @@ use std::str::FromStr;
 pub enum Transport {
     Dpt,
     Dpts,
+    /// A bare stream, as rooms have it.
+    Tcp,
     Ws,
     Wss,
 }
 
 impl Transport {
-    pub const ALL: [Self; 4] = [Self::Dpt, Self::Dpts, Self::Ws, Self::Wss];
+    pub const ALL: [Self; 5] = [Self::Dpt, Self::Dpts, Self::Tcp, Self::Ws, Self::Wss];
 
     pub const fn has_tls(self) -> bool {
         match self {
             Self::Dpts | Self::Wss => true,
-            Self::Dpt | Self::Ws => false,
+            Self::Dpt | Self::Tcp | Self::Ws => false,
         }
     }
 
     pub const fn is_websocket(self) -> bool {
         match self {
             Self::Ws | Self::Wss => true,
-            Self::Dpt | Self::Dpts => false,
+            Self::Dpt | Self::Dpts | Self::Tcp => false,
         }
     }
 
@@ -37,6 +39,7 @@ impl Transport {
         match self {
             Self::Dpt => "dpt",
             Self::Dpts => "dpts",
+            Self::Tcp => "tcp",
             Self::Ws => "ws",
             Self::Wss => "wss",
         }
@@ -91,11 +94,11 @@ impl FromStr for Url {
         let port = port.parse::<u16>().ok().filter(|&port| port > 0).ok_or(UrlError::Port)?;
         let path = if path == "/" { "" } else { path };
         match transport {
-            Transport::Dpt | Transport::Dpts if !path.is_empty() => Err(UrlError::Path),
+            Transport::Dpt | Transport::Dpts | Transport::Tcp if !path.is_empty() => Err(UrlError::Path),
             Transport::Ws | Transport::Wss if path.chars().any(|c| c.is_control() || c == ' ') => {
                 Err(UrlError::Path)
             }
-            Transport::Dpt | Transport::Dpts | Transport::Ws | Transport::Wss => {
+            Transport::Dpt | Transport::Dpts | Transport::Tcp | Transport::Ws | Transport::Wss => {
                 Ok(Self { transport, host: host.to_owned(), port, path: path.to_owned() })
             }
         }
@@ -138,7 +141,9 @@ pub enum UrlError {
 impl fmt::Display for UrlError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Scheme => "bad scheme, expected dpt://, dpts://, ws:// or wss:// and then host:port",
+            Self::Scheme => {
+                "bad scheme, expected dpt://, dpts://, tcp://, ws:// or wss:// and then host:port"
+            }
             Self::Login => {
                 "a login in the address, expected it in `username` and `password_env` or `password_file`"
             }

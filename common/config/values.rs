@@ -5,6 +5,8 @@
 
 mod diffusion;
 mod feed;
+mod poll;
+mod rooms;
 mod streams;
 mod transport;
 

@@ -121,6 +121,8 @@ pub struct MatchesCount {
     pub live: usize,
     pub stale: usize,
     pub quarantined: usize,
+    /// The server refuses them again and again.
+    pub refused: usize,
     /// They left the list, and their end waits for their silence.
     pub ending: usize,
     /// Over, since the coordinator's start.
@@ -129,12 +131,13 @@ pub struct MatchesCount {
 
 impl MatchesCount {
     /// Those that are listed and not live, by their state; one that is about to end lacks nothing.
-    pub fn not_live(self) -> [(&'static str, usize); 4] {
+    pub fn not_live(self) -> [(&'static str, usize); 5] {
         [
             ("waiting", self.waiting),
             ("subscribing", self.subscribing),
             ("stale", self.stale),
             ("quarantined", self.quarantined),
+            ("refused", self.refused),
         ]
     }
 }
@@ -342,11 +345,13 @@ pub enum MatchViewState {
     Ending,
     Ended,
     Quarantined,
+    /// The server refuses it again and again; it is asked for again after a long time.
+    Refused,
 }
 
 impl MatchViewState {
-    pub const NAMES: [&str; 7] =
-        ["waiting", "subscribing", "live", "stale", "ending", "ended", "quarantined"];
+    pub const NAMES: [&str; 8] =
+        ["waiting", "subscribing", "live", "stale", "ending", "ended", "quarantined", "refused"];
 
     /// The state of this name, as `--state` takes it.
     pub fn by_name(name: &str) -> Option<Self> {

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 use touchline_common::config::{
-    AmqpUrl, Config, ConfigErrors, FeedConfig, StreamsConfig, Unusable, read_password,
+    AmqpUrl, Config, ConfigErrors, FeedConfig, StreamsConfig, Unusable, Url, read_password,
 };
 use touchline_worker::net::{TlsPlan, Trust};
 use touchline_worker::payload;
@@ -17,7 +17,7 @@ pub(super) fn load(path: &Path) -> Result<Config, ConfigErrors> {
     let mut config = Config::load(path)?;
     let mut found: Vec<Unusable> = Vec::new();
     for (index, feed) in config.feed.iter_mut().enumerate() {
-        let wrong = [password(feed), authorities(feed), mapping(feed)].into_iter().flatten();
+        let wrong = [password(feed), headers(feed), authorities(feed), mapping(feed)].into_iter().flatten();
         found.extend(wrong.map(|(key, message, expected)| Unusable::of_feed(index, key, message, expected)));
     }
     found.extend(log_target(&config));
@@ -40,14 +40,27 @@ fn password(feed: &mut FeedConfig) -> Option<Wrong> {
     Some((key, error, "expected the password of `username` there"))
 }
 
-fn authorities(feed: &FeedConfig) -> Option<Wrong> {
-    if !feed.url.transport.has_tls() || feed.insecure {
-        return None;
+/// Takes the values of headers from where the feed says they are.
+fn headers(feed: &mut FeedConfig) -> Option<Wrong> {
+    match feed.read_headers() {
+        Ok(headers) => {
+            feed.poll.secret_headers = headers;
+            None
+        }
+        Err((key, error)) => Some((key, error, "expected the value of the header there")),
     }
+}
+
+fn authorities(feed: &FeedConfig) -> Option<Wrong> {
+    let with_tls = |url: &&Url| url.transport.has_tls() && !feed.insecure;
     let trust = Trust::Authorities { ca_file: feed.ca_file.clone() };
-    let error = TlsPlan::new(&feed.url.host, &trust).err()?;
-    let key = if error.starts_with("ca_file") { "ca_file" } else { "url" };
-    Some((key, error, ""))
+    let failed = |(key, url): (&'static str, &Url)| {
+        let error = TlsPlan::new(&url.host, &trust).err()?;
+        Some((if error.starts_with("ca_file") { "ca_file" } else { key }, error, ""))
+    };
+    let url = std::iter::once(&feed.url).filter(with_tls).map(|url| ("url", url));
+    let hosts = feed.rooms.hosts.iter().filter(with_tls).map(|url| ("hosts", url));
+    url.chain(hosts).find_map(failed)
 }
 
 fn mapping(feed: &FeedConfig) -> Option<Wrong> {

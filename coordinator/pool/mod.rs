@@ -32,7 +32,7 @@ pub use input::{Child, Command, Exit, Input, RequestId, ServiceKind, Urgency, Us
 pub use log_event::LogEvent;
 pub use saved::{SavedAssignmentV1, SavedCapV2, SavedSlotV1, SavedStateError, SavedStateV2};
 pub use settings::{
-    ConnectionLimits, DeathTiming, FeedPlan, MatchSource, PlacementTiming, ProcessTiming, Selection,
+    ConnectionLimits, DeathTiming, FeedPlan, Linger, MatchSource, PlacementTiming, ProcessTiming, Selection,
     Settings, Timing,
 };
 pub use show::MatchQuery;

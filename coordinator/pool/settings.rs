@@ -34,14 +34,24 @@ pub struct FeedPlan {
     /// What waits first.
     pub waiting_order: Vec<WaitingKey>,
     pub selection: Selection,
-    /// A match that left the list ends when its topics were silent for this long.
+    /// A match that left the list ends after this time, or when its topics were silent for this long: see `linger`.
     pub end_linger: Duration,
+    pub linger: Linger,
     /// The server allows one session per login, so that no second connection may follow a match: it is placed again only when its
     /// worker is gone. Else it moves without a gap.
     pub break_before_make: bool,
     /// Whether it is learned what the server really grants one connection. Else the configuration names what the server does above
     /// its cap, and is taken at its word.
     pub learns_cap: bool,
+}
+
+/// What a match that left the list waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Linger {
+    /// Its silence.
+    Silence,
+    /// Nothing but time: a room goes on talking when it has left a ranking.
+    Time,
 }
 
 #[derive(Clone, Copy, Debug)]

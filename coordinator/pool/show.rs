@@ -186,6 +186,7 @@ impl Pool {
                 MatchViewState::Live => count.live += 1,
                 MatchViewState::Stale => count.stale += 1,
                 MatchViewState::Quarantined => count.quarantined += 1,
+                MatchViewState::Refused => count.refused += 1,
                 MatchViewState::Ending => count.ending += 1,
                 MatchViewState::Ended => {}
             }
@@ -244,6 +245,7 @@ fn state_of(a_match: &Match) -> MatchViewState {
             MatchState::Live => MatchViewState::Live,
             // Its topics are gone and asked for again.
             MatchState::Stale | MatchState::Removed => MatchViewState::Stale,
+            MatchState::Refused => MatchViewState::Refused,
         },
     }
 }

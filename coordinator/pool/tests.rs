@@ -48,6 +48,7 @@ fn plan() -> FeedPlan {
         waiting_order: vec![WaitingKey::InPlay, WaitingKey::Start],
         selection: Selection::default(),
         end_linger: Duration::from_secs(10),
+        linger: Linger::Silence,
         break_before_make: false,
         learns_cap: false,
     }

@@ -10,7 +10,9 @@ use super::processes::Sharing;
 use super::spawn::Output;
 use super::state_file;
 use crate::control::{Clients, Permissions};
-use crate::pool::{ConnectionLimits, FeedPlan, MatchSource, Pool, SavedStateV2, Selection, Settings, Timing};
+use crate::pool::{
+    ConnectionLimits, FeedPlan, Linger, MatchSource, Pool, SavedStateV2, Selection, Settings, Timing,
+};
 use std::fmt;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -163,8 +165,10 @@ fn settings(config: &Config) -> Settings {
 }
 
 fn feed_plan(feed: &config::FeedConfig) -> FeedPlan {
-    let source = if feed.diffusion.list_topic.is_empty() {
-        MatchSource::Fixed(feed.matches.iter().map(|id| MatchId::from(id.as_str())).collect())
+    let follows = feed.follows();
+    let source = if follows.list_topic.is_empty() {
+        let named = feed.named_matches().ids.iter();
+        MatchSource::Fixed(named.map(|id| MatchId::from(id.as_str())).collect())
     } else {
         MatchSource::List
     };
@@ -172,20 +176,36 @@ fn feed_plan(feed: &config::FeedConfig) -> FeedPlan {
         name: feed.name.clone(),
         kind: feed.kind.name().to_owned(),
         cap: feed.worker_capacity(),
-        own_subscriptions: u32::from(!feed.diffusion.time_topic.is_empty()),
+        own_subscriptions: u32::from(!follows.time_topic.is_empty()),
         connections: ConnectionLimits {
             most: u16::try_from(feed.max_connections).unwrap_or(u16::MAX),
             per_s: feed.connects_per_s,
         },
-        match_topics: feed.diffusion.match_topics.clone(),
+        match_topics: follows.match_topics,
         source,
         waiting_order: feed.waiting_order.clone(),
         selection: Selection { only: feed.only.clone(), skip: feed.skip.clone() },
         end_linger: feed.end_linger.0,
+        linger: linger(feed.kind),
         break_before_make: feed.break_before_make,
-        // Who takes one load after the other has no subscriptions that could be missing.
-        learns_cap: feed.over_cap == config::OverCap::Auto && feed.strategy != config::Strategy::Dumps,
+        learns_cap: learns_cap(feed),
     }
+}
+
+fn linger(kind: config::FeedKind) -> Linger {
+    match kind {
+        config::FeedKind::Rooms => Linger::Time,
+        config::FeedKind::Diffusion | config::FeedKind::Poll | config::FeedKind::Push => Linger::Silence,
+    }
+}
+
+/// Who takes one load after the other has no subscriptions that could be missing, and a room is a connection of its own.
+fn learns_cap(feed: &config::FeedConfig) -> bool {
+    let holds = match feed.strategy {
+        config::Strategy::Dumps => false,
+        config::Strategy::Balanced | config::Strategy::Multiplex => true,
+    };
+    holds && feed.kind != config::FeedKind::Rooms && feed.over_cap == config::OverCap::Auto
 }
 
 fn sharings(config: &Config) -> Vec<Sharing> {
@@ -205,12 +225,13 @@ fn sharings(config: &Config) -> Vec<Sharing> {
 fn matches_files(config: &Config, plan: &mut Settings) -> Vec<MatchesFile> {
     let mut files = Vec::new();
     for ((place, feed), plan) in config.feed.iter().enumerate().zip(&mut plan.feeds) {
-        if feed.matches_file.is_empty() {
+        let named = feed.named_matches();
+        if named.file.is_empty() {
             continue;
         }
-        let fixed = feed.matches.iter().map(|id| MatchId::from(id.as_str())).collect();
+        let fixed = named.ids.iter().map(|id| MatchId::from(id.as_str())).collect();
         let id = FeedId(u16::try_from(place).unwrap_or(u16::MAX));
-        let mut file = MatchesFile::new(id, &feed.name, Path::new(&feed.matches_file), fixed);
+        let mut file = MatchesFile::new(id, &feed.name, Path::new(named.file), fixed);
         let found = file.first();
         if let Some(ids) = daemon::log_found(&file, found) {
             plan.source = MatchSource::Fixed(ids);

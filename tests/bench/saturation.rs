@@ -231,6 +231,9 @@ impl Path {
                 Event::Connection(_)
                 | Event::Removed { .. }
                 | Event::Status { .. }
+                | Event::Interrupted { .. }
+                | Event::Refused { .. }
+                | Event::Unchanged { .. }
                 | Event::QueueDepth(_)
                 | Event::Skipped(_) => continue,
             };

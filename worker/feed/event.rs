@@ -16,6 +16,10 @@ pub enum Event<'a> {
         topic: &'a [u8],
         body: &'a [u8],
     },
+    /// What is held of a topic was confirmed: the server has nothing else.
+    Unchanged {
+        topic: &'a [u8],
+    },
     /// The server removed a topic. It is followed all the same: should it come again, a snapshot follows.
     Removed {
         topic: &'a [u8],
@@ -24,6 +28,17 @@ pub enum Event<'a> {
     Status {
         topic: &'a [u8],
         status: &'a [u8],
+    },
+    /// This topic alone is not followed at the moment, and why; it is followed again by itself, which a snapshot shows.
+    Interrupted {
+        topic: &'a [u8],
+        why: String,
+    },
+    /// The server refuses this topic again and again: it is asked for again after a long time only.
+    Refused {
+        topic: &'a [u8],
+        why: String,
+        retry: Duration,
     },
     /// A message was skipped, and why; it is counted already.
     Skipped(String),

@@ -7,6 +7,8 @@
 pub mod diffusion;
 mod error;
 mod event;
+pub mod poll;
+pub mod rooms;
 mod source;
 
 pub use error::{FollowError, TOPIC_MAX};

@@ -54,6 +54,11 @@ impl Connector {
         matches!(self.state, State::Idle)
     }
 
+    /// Whether the answer of a resolver is to come, which wakes the loop without saying whose it is.
+    pub fn is_resolving(&self) -> bool {
+        matches!(self.state, State::Resolving { .. })
+    }
+
     /// Asks another resolver than the system's.
     #[cfg(test)]
     pub fn resolve_by(&mut self, lookup: fn(&str) -> super::Addresses) {

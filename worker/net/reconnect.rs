@@ -225,13 +225,19 @@ impl Reconnect {
     }
 
     fn back_off(&mut self, random: u64) -> Duration {
-        let factor = 1u32.checked_shl(self.failures).unwrap_or(u32::MAX);
-        let bound = BASE.saturating_mul(factor).min(CAP);
+        let wait = full_jitter(self.failures, random);
         self.failures = self.failures.saturating_add(1);
         self.attempts += 1;
-        let nanos = bound.as_nanos() * u128::from(random) / u128::from(u64::MAX);
-        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)).min(bound)
+        wait
     }
+}
+
+/// The wait after a failure that `failures` others preceded. `random` is to be uniform over all values.
+pub fn full_jitter(failures: u32, random: u64) -> Duration {
+    let factor = 1u32.checked_shl(failures).unwrap_or(u32::MAX);
+    let bound = BASE.saturating_mul(factor).min(CAP);
+    let nanos = bound.as_nanos() * u128::from(random) / u128::from(u64::MAX);
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)).min(bound)
 }
 
 #[cfg(test)]

@@ -74,7 +74,16 @@ impl Worker {
         feed: &FeedConfig,
         (id, slot, generation): (FeedId, SlotId, Generation),
     ) -> Result<Worker, String> {
-        let Plan::Diffusion(plan) = Plan::new(config, feed)?;
+        let plan = match Plan::new(config, feed)? {
+            Plan::Diffusion(plan) => plan,
+            Plan::Rooms(_) | Plan::Poll(_) => {
+                return Err(format!(
+                    "{}: recordings of feeds of kind {} cannot be replayed",
+                    feed.name,
+                    feed.kind.name()
+                ));
+            }
+        };
         Ok(Worker {
             feed_name: feed.name.clone(),
             config: plan.session.clone(),
@@ -174,6 +183,9 @@ impl Worker {
                     | ConnectionEvent::Lost(_),
                 )
                 | Event::Status { .. }
+                | Event::Interrupted { .. }
+                | Event::Refused { .. }
+                | Event::Unchanged { .. }
                 | Event::Skipped(_)
                 | Event::QueueDepth(_) => Ok(()),
             };

@@ -25,6 +25,7 @@ mod skipped;
 mod start;
 #[cfg(test)]
 mod tests;
+mod users_key;
 mod window;
 mod worker;
 

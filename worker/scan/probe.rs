@@ -13,7 +13,7 @@ use mio::{Events, Poll, Token, Waker};
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use touchline_common::config::{Config, FeedConfig};
+use touchline_common::config::{Config, FeedConfig, FeedKind, Follows};
 use touchline_common::control::views::counted;
 use touchline_common::ipc::messages::data::{MatchBase, Section, SectionKey};
 use touchline_common::ipc::messages::worker::ListChange;
@@ -73,6 +73,7 @@ pub fn probe(
     let source = Source::new(plan, FIRST_SOURCE, Arc::new(waker), now);
     let mut probe = Probe {
         feed,
+        follows: feed.follows(),
         poll,
         source,
         trees,
@@ -90,6 +91,7 @@ pub fn probe(
 
 struct Probe<'a> {
     feed: &'a FeedConfig,
+    follows: Follows,
     poll: Poll,
     source: Source,
     trees: Trees,
@@ -109,6 +111,8 @@ struct Seen {
     opened: Option<String>,
     /// The connection is lost, or there never was one.
     lost: Option<Loss>,
+    /// Why the match alone is not followed.
+    interrupted: Option<String>,
     clock: bool,
     bytes: usize,
     deltas: u64,
@@ -175,10 +179,16 @@ impl Probe<'_> {
     }
 
     fn take_steps(&mut self) -> Result<(), Failure> {
-        self.connect()?;
-        self.log_in()?;
+        match self.feed.kind {
+            FeedKind::Diffusion | FeedKind::Poll | FeedKind::Push => {
+                self.connect()?;
+                self.log_in()?;
+            }
+            // Each room has a connection of its own, which its step tries.
+            FeedKind::Rooms => {}
+        }
         self.take_clock()?;
-        let chosen = if self.feed.diffusion.list_topic.is_empty() {
+        let chosen = if self.follows.list_topic.is_empty() {
             Some(self.configured_match()?)
         } else {
             self.take_list()?
@@ -229,11 +239,11 @@ impl Probe<'_> {
     }
 
     fn take_clock(&mut self) -> Result<(), Failure> {
-        let topic = &self.feed.diffusion.time_topic;
+        let topic = self.follows.time_topic.clone();
         if topic.is_empty() {
             return Ok(());
         }
-        self.subscribe(topic);
+        self.subscribe(&topic);
         self.go_until(LOAD_DEADLINE, |seen| seen.clock || seen.lost.is_some());
         self.check_connected("clock")?;
         if self.seen.clock {
@@ -248,20 +258,19 @@ impl Probe<'_> {
     /// A match of the list, if there is any.
     fn take_list(&mut self) -> Result<Option<(MatchId, Listing)>, Failure> {
         let step = "list";
-        let diffusion = &self.feed.diffusion;
-        let topic = &diffusion.list_topic;
-        let added = self.trees.add_list(topic, diffusion.match_id.clone(), &diffusion.match_topics);
+        let Follows { list_topic: topic, match_id, match_topics, .. } = self.follows.clone();
+        let added = self.trees.add_list(&topic, match_id, &match_topics);
         added.map_err(|error| Failure {
             step,
             found: error.to_string(),
             advice: "check `payload` and `list_topic`",
         })?;
-        self.subscribe(topic);
+        self.subscribe(&topic);
         self.go_until(LOAD_DEADLINE, |seen| seen.list_loaded || seen.lost.is_some());
         if !self.seen.list_loaded {
             self.check_connected(step)?;
             let advice = "check `list_topic`: its name on this server, its language and zone";
-            return Err(Failure { step, found: missing(topic), advice });
+            return Err(Failure { step, found: missing(&topic), advice });
         }
         let listed = &self.seen.listed;
         let playing = listed.iter().filter(|(_, listing)| listing.in_play).count();
@@ -279,8 +288,9 @@ impl Probe<'_> {
     }
 
     fn configured_match(&mut self) -> Result<(MatchId, Listing), Failure> {
-        let named = self.feed.matches.first().cloned().or_else(|| {
-            let file = (!self.feed.matches_file.is_empty()).then_some(&self.feed.matches_file)?;
+        let configured = self.feed.named_matches();
+        let named = configured.ids.first().cloned().or_else(|| {
+            let file = (!configured.file.is_empty()).then_some(configured.file)?;
             let text = std::fs::read_to_string(file).ok()?;
             text.lines()
                 .map(str::trim)
@@ -299,7 +309,7 @@ impl Probe<'_> {
 
     fn take_match(&mut self, id: &MatchId, listing: Listing) -> Result<(), Failure> {
         let step = "match";
-        let topics = topics(self.feed, id, &listing).map_err(|name| Failure {
+        let topics = topics(&self.follows, id, &listing).map_err(|name| Failure {
             step,
             found: format!("{id}: the list gives no {{{name}}}"),
             advice: "check which attributes `match_topics` names",
@@ -320,8 +330,7 @@ impl Probe<'_> {
         let named = topics.join(", ");
         if !self.trees.is_live(slot) {
             self.check_connected(step)?;
-            let advice = "check `match_topics` (this match may also have no page of its own: try again), and `payload`";
-            return Err(Failure { step, found: missing(&named), advice });
+            return Err(self.not_loaded(&named));
         }
         let name = self.trees.name(slot).unwrap_or_default();
         let found = format!("{id} ({name}): loaded from {named}, {} bytes", self.seen.bytes);
@@ -333,6 +342,21 @@ impl Probe<'_> {
             sections.into_iter().filter_map(|section| self.markets.keyed(section)).collect();
         self.probed.id = Some(id.clone());
         Ok(())
+    }
+
+    fn not_loaded(&mut self, topics: &str) -> Failure {
+        let step = "match";
+        let advice = match self.feed.kind {
+            FeedKind::Rooms => "check `url`, the room's id, and what `auth_file` has",
+            FeedKind::Diffusion | FeedKind::Poll | FeedKind::Push => {
+                "check `match_topics` (this match may also have no page of its own: try again), and `payload`"
+            }
+        };
+        let found = match self.seen.interrupted.take() {
+            Some(why) => format!("{}: {why}", missing(topics)),
+            None => missing(topics),
+        };
+        Failure { step, found, advice }
     }
 
     fn watch(&mut self) {
@@ -412,7 +436,7 @@ impl Probe<'_> {
 
     fn take(&mut self, now: Instant) {
         let received = self.clock.received(now);
-        let Probe { source, trees, seen, feed, .. } = self;
+        let Probe { source, trees, seen, follows, .. } = self;
         let mut permit_needed = false;
         while let Some(event) = source.next_event(now) {
             match event {
@@ -425,13 +449,13 @@ impl Probe<'_> {
                     seen.lost = Some(loss);
                 }
                 Event::Snapshot { topic, body } | Event::Delta { topic, body }
-                    if topic == feed.diffusion.time_topic.as_bytes() =>
+                    if topic == follows.time_topic.as_bytes() =>
                 {
                     seen.clock |= trees.server_time(body, received);
                 }
                 Event::Snapshot { topic, body } => {
                     seen.bytes += body.len();
-                    seen.list_loaded |= topic == feed.diffusion.list_topic.as_bytes();
+                    seen.list_loaded |= topic == follows.list_topic.as_bytes();
                     seen.note_skipped(trees.load(topic, body, received, &mut self.markets));
                 }
                 Event::Delta { topic, body } => {
@@ -442,8 +466,12 @@ impl Probe<'_> {
                     let (topic, status) = (topic.escape_ascii(), status.escape_ascii());
                     seen.skipped.push(format!("the server reports '{status}' for '{topic}'"));
                 }
+                Event::Interrupted { why, .. } | Event::Refused { why, .. } => seen.interrupted = Some(why),
                 Event::Skipped(why) => seen.skipped.push(why),
-                Event::Connection(ConnectionEvent::Up) | Event::Removed { .. } | Event::QueueDepth(_) => {}
+                Event::Connection(ConnectionEvent::Up)
+                | Event::Unchanged { .. }
+                | Event::Removed { .. }
+                | Event::QueueDepth(_) => {}
             }
         }
         if permit_needed {
@@ -469,11 +497,11 @@ fn missing(topic: &str) -> String {
     format!("{topic}: no load within {LOAD_DEADLINE:?}")
 }
 
-fn topics<'f>(feed: &'f FeedConfig, id: &MatchId, listing: &Listing) -> Result<Vec<String>, &'f str> {
+fn topics<'f>(follows: &'f Follows, id: &MatchId, listing: &Listing) -> Result<Vec<String>, &'f str> {
     let value = |name: &str| {
         let given = listing.attributes.iter().find(|(known, _)| known == name);
         let value = given.map(|(_, value)| value.as_str()).or_else(|| (name == "ID").then_some(id.as_str()));
         value.map(Cow::Borrowed)
     };
-    feed.diffusion.match_topics.iter().map(|template| template.fill(value)).collect()
+    follows.match_topics.iter().map(|template| template.fill(value)).collect()
 }

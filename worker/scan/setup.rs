@@ -2,14 +2,16 @@
 
 use super::error::ScanError;
 use super::handshake::{Handshake, Welcome};
+use super::users_key;
 use super::window::Window;
 use crate::feed::Plan;
+use crate::payload::room::{Rooms, UserForm};
 use crate::payload::{self, Limits, Trees};
 use crate::raw;
 use jiff::tz::TimeZone;
 use std::fmt;
 use std::time::Duration;
-use touchline_common::config::{Config, FeedConfig, Strategy, Template};
+use touchline_common::config::{Config, FeedConfig, FeedKind, Strategy, Template, Users};
 use touchline_common::ipc::messages::data::PerStream;
 use touchline_common::logging::LogHandle;
 use touchline_common::model::{FeedId, Generation, SlotId};
@@ -63,6 +65,7 @@ pub fn parts(
     log: LogHandle,
 ) -> Result<Parts, ScanError> {
     let feed = feed(welcome)?;
+    let follows = feed.follows();
     Ok(Parts {
         signals,
         crash_marker: handshake.crash_marker.take(),
@@ -73,10 +76,10 @@ pub fn parts(
         generation: welcome.generation,
         trees: trees(&welcome.config, feed)?,
         plan: Plan::new(&welcome.config, feed).map_err(ScanError::config)?,
-        list_topic: feed.diffusion.list_topic.clone(),
-        time_topic: feed.diffusion.time_topic.clone(),
-        match_id: feed.diffusion.match_id.clone(),
-        match_topics: feed.diffusion.match_topics.clone(),
+        list_topic: follows.list_topic,
+        time_topic: follows.time_topic,
+        match_id: follows.match_id,
+        match_topics: follows.match_topics,
         capacity: feed.worker_capacity() as usize,
         window: match feed.strategy {
             Strategy::Dumps => Some(window(feed)),
@@ -126,8 +129,29 @@ fn window(feed: &FeedConfig) -> Window {
 /// The trees of a feed, as its payload, time zone and mapping are configured.
 ///
 /// # Errors
-/// [`ScanError`]: the time zone or the mapping cannot be used.
+/// [`ScanError`]: the time zone, the mapping or the key for users cannot be used.
 pub fn trees(config: &Config, feed: &FeedConfig) -> Result<Trees, ScanError> {
+    match feed.kind {
+        FeedKind::Rooms => rooms(config, feed),
+        FeedKind::Diffusion | FeedKind::Poll | FeedKind::Push => topics(config, feed),
+    }
+}
+
+fn rooms(config: &Config, feed: &FeedConfig) -> Result<Trees, ScanError> {
+    let users = match feed.rooms.users {
+        Users::Keep => UserForm::Keep,
+        Users::Drop => UserForm::Drop,
+        Users::Hash => {
+            let path = config.daemon.state_dir.join(users_key::FILE);
+            let wrong =
+                |error| ScanError::config(format!("users of {}: {}: {error}", feed.name, path.display()));
+            UserForm::Hash(users_key::get(&path).map_err(wrong)?)
+        }
+    };
+    Ok(Box::new(Rooms::new(limits(config), users, feed.rooms.ranking.clone())))
+}
+
+fn topics(config: &Config, feed: &FeedConfig) -> Result<Trees, ScanError> {
     let wrong = |setting: &str, error: &dyn fmt::Display| {
         ScanError::config(format!("{setting} of {}: {error}", feed.name))
     };

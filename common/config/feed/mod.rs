@@ -5,10 +5,14 @@
 //! read and printed.
 
 mod diffusion;
+mod follows;
+mod poll;
 mod rooms;
 mod section;
 
 pub use diffusion::{DiffusionConfig, Payload, Protocol};
+pub use follows::{Follows, NamedMatches};
+pub use poll::{Join, LIST_TOPIC, Page, PageBy, PollConfig, PollSource, Role};
 pub use rooms::{Ranking, RoomsConfig, Users};
 
 use super::headers::Headers;
@@ -81,13 +85,20 @@ section! {
         /// The password, once resolved. Never read from or written to the file.
         password: Secret,
         + diffusion: DiffusionConfig,
+        + poll: PollConfig,
         + rooms: RoomsConfig,
     }
 }
 
 impl FeedConfig {
     fn keys() -> impl Iterator<Item = &'static str> {
-        FeedConfig::KEYS.iter().chain(DiffusionConfig::KEYS).chain(RoomsConfig::KEYS).copied()
+        let sections = [FeedConfig::KEYS, DiffusionConfig::KEYS, PollConfig::KEYS, RoomsConfig::KEYS];
+        sections.into_iter().flatten().copied()
+    }
+
+    /// The keys of a feed of kind `poll` alone.
+    pub(super) fn poll_keys() -> &'static [&'static str] {
+        PollConfig::KEYS
     }
 
     fn read_key<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
@@ -95,13 +106,23 @@ impl FeedConfig {
             self.read(key, map)
         } else if DiffusionConfig::KEYS.contains(&key) {
             self.diffusion.read(key, map)
+        } else if PollConfig::KEYS.contains(&key) {
+            self.poll.read(key, map)
         } else {
             self.rooms.read(key, map)
         }
     }
 
+    /// The keys of each kind's own section.
+    pub(super) fn keys_of_kinds() -> [(FeedKind, &'static [&'static str]); 2] {
+        [(FeedKind::Diffusion, DiffusionConfig::KEYS), (FeedKind::Rooms, RoomsConfig::KEYS)]
+    }
+
     /// Subscriptions that one worker may be given, its own included; under `dumps` it holds at most `max_subscriptions` of them at a time.
     pub fn worker_capacity(&self) -> u32 {
+        if self.kind == FeedKind::Rooms {
+            return self.rooms.max_rooms;
+        }
         match self.strategy {
             Strategy::Balanced | Strategy::Multiplex => self.max_subscriptions,
             Strategy::Dumps => {
@@ -122,7 +143,8 @@ impl Serialize for FeedConfig {
         match self.kind {
             FeedKind::Diffusion => self.diffusion.write(&mut map)?,
             FeedKind::Rooms => self.rooms.write(&mut map)?,
-            FeedKind::Poll | FeedKind::Push => {}
+            FeedKind::Poll => self.poll.write(&mut map)?,
+            FeedKind::Push => {}
         }
         map.end()
     }
@@ -147,6 +169,9 @@ impl<'de> Visitor<'de> for FeedVisitor {
         let mut feed = FeedConfig::default();
         while let Some(KnownKey(key)) = map.next_key()? {
             feed.read_key(key, &mut map)?;
+        }
+        if feed.kind == FeedKind::Poll {
+            poll::derive(&mut feed);
         }
         Ok(feed)
     }

@@ -2,10 +2,13 @@
 
 use super::section::section;
 use crate::config::units::Dur;
+use crate::config::url::Url;
 use serde::{Deserialize, Serialize};
 
 section! {
     pub struct RoomsConfig {
+        /// Further servers that have the same rooms, tried in turn after `url`.
+        hosts: Vec<Url> = Vec::new(),
         /// Rooms to follow where there is no ranking.
         rooms: Vec<String> = Vec::new(),
         /// A file that names them, one a line, watched; empty: none.

@@ -4,6 +4,7 @@ use super::check_plain;
 use crate::config::check::Findings;
 use crate::config::feed::{FeedConfig, Payload, Protocol, Strategy};
 use crate::config::locate::Place;
+use crate::config::url::Transport;
 
 pub(super) fn check(feed: &mut FeedConfig, index: usize, findings: &mut Findings<'_>) {
     check_matches(feed, index, findings);
@@ -116,6 +117,12 @@ fn check_topics(feed: &FeedConfig, index: usize, findings: &mut Findings<'_>) {
 fn check_wire(feed: &FeedConfig, index: usize, findings: &mut Findings<'_>) {
     let at = |key: &str| Place::feed(index, key);
     let transport = feed.url.transport;
+    match transport {
+        Transport::Tcp => {
+            findings.add(&at("url"), "tcp:// is for rooms", "expected dpt://, dpts://, ws:// or wss://");
+        }
+        Transport::Dpt | Transport::Dpts | Transport::Ws | Transport::Wss => {}
+    }
     match feed.diffusion.protocol {
         Protocol::Zap if !transport.is_websocket() => findings.add_related(
             &at("protocol"),

@@ -1,6 +1,6 @@
 //! What all feeds have.
 
-use super::{MAX_NAME, check_plain, diffusion, positive, transport};
+use super::{MAX_NAME, check_plain, diffusion, poll, positive, rooms, transport};
 use crate::config::check::Findings;
 use crate::config::feed::{FeedConfig, FeedKind, Strategy};
 use crate::config::locate::Place;
@@ -18,8 +18,14 @@ pub(super) fn check(feed: &mut FeedConfig, index: usize, findings: &mut Findings
     check_name(&feed.name, &at("name"), findings);
     match feed.kind {
         FeedKind::Diffusion => diffusion::check(feed, index, findings),
-        FeedKind::Poll | FeedKind::Rooms | FeedKind::Push => {}
+        FeedKind::Rooms => rooms::check(feed, index, findings),
+        FeedKind::Poll => poll::check(feed, index, findings),
+        FeedKind::Push => {}
     }
+    if feed.kind != FeedKind::Poll {
+        poll::refuse_keys(index, findings);
+    }
+    check_kind(feed.kind, index, findings);
     for (key, text) in [("username", &feed.username), ("matches_file", &feed.matches_file)] {
         check_plain(text, &at(key), findings);
     }
@@ -67,6 +73,21 @@ pub(super) fn check(feed: &mut FeedConfig, index: usize, findings: &mut Findings
     }
     check_login(feed, index, findings);
     transport::check(feed, index, findings);
+}
+
+/// A key of another kind's section would do nothing here.
+fn check_kind(kind: FeedKind, index: usize, findings: &mut Findings<'_>) {
+    for (other, keys) in FeedConfig::keys_of_kinds().into_iter().filter(|(other, _)| *other != kind) {
+        for key in keys {
+            let place = Place::feed(index, key);
+            if findings.is_written(&place) {
+                let message = format!("`{key}` is for feeds of kind \"{}\"", other.name());
+                let expected =
+                    format!("expected it to be left out, this feed is of kind \"{}\"", kind.name());
+                findings.add(&place, message, expected);
+            }
+        }
+    }
 }
 
 fn check_name(name: &str, at: &Place, findings: &mut Findings<'_>) {

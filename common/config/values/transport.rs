@@ -1,7 +1,7 @@
 //! How a feed is reached: what belongs to which transport.
 
 use crate::config::check::Findings;
-use crate::config::feed::FeedConfig;
+use crate::config::feed::{FeedConfig, FeedKind};
 use crate::config::locate::Place;
 use crate::config::secret::REDACTED;
 
@@ -9,14 +9,21 @@ const OWN_HEADERS: [&str; 3] = ["host", "upgrade", "connection"];
 const OWN_PREFIX: &str = "sec-websocket-";
 
 pub(super) fn check(feed: &FeedConfig, index: usize, findings: &mut Findings<'_>) {
-    check_tls(feed, index, findings);
+    // Each source has a url of its own.
+    if feed.kind != FeedKind::Poll {
+        check_tls(feed, index, findings);
+        check_has_headers(feed, index, findings);
+    }
     check_headers(feed, index, findings);
 }
 
 fn check_tls(feed: &FeedConfig, index: usize, findings: &mut Findings<'_>) {
     let at = |key: &str| Place::feed(index, key);
     let keys = [("ca_file", !feed.ca_file.is_empty()), ("insecure", feed.insecure)];
-    if !feed.url.transport.has_tls() {
+    let ranking = &feed.rooms.ranking.url;
+    let is_needed =
+        feed.rooms.hosts.iter().any(|url| url.transport.has_tls()) || ranking.starts_with("https:");
+    if !feed.url.transport.has_tls() && !is_needed {
         for (key, _) in keys.iter().filter(|(_, set)| *set) {
             let message = format!("`{key}` is for TLS, which {}:// is without", feed.url.transport.scheme());
             findings.add(&at(key), message, "expected dpts:// or wss:// in `url`, or it to be left out");
@@ -31,15 +38,21 @@ fn check_tls(feed: &FeedConfig, index: usize, findings: &mut Findings<'_>) {
     }
 }
 
-fn check_headers(feed: &FeedConfig, index: usize, findings: &mut Findings<'_>) {
+fn check_has_headers(feed: &FeedConfig, index: usize, findings: &mut Findings<'_>) {
     let at = Place::feed(index, "headers");
-    if !feed.headers.is_empty() && !feed.url.transport.is_websocket() {
+    let has_websocket =
+        feed.url.transport.is_websocket() || feed.rooms.hosts.iter().any(|url| url.transport.is_websocket());
+    if !feed.headers.is_empty() && !has_websocket {
         findings.add(
             &at,
             format!("headers are for a WebSocket, {}:// has none", feed.url.transport.scheme()),
             "expected ws:// or wss:// in `url`, or it to be left out",
         );
     }
+}
+
+fn check_headers(feed: &FeedConfig, index: usize, findings: &mut Findings<'_>) {
+    let at = Place::feed(index, "headers");
     for (name, value) in feed.headers.expose() {
         let lower = name.to_ascii_lowercase();
         let token =

@@ -179,6 +179,8 @@ pub enum MatchState {
     /// Live, but nothing received for `stale_after`.
     Stale,
     Removed,
+    /// The server refuses it again and again: it is asked for again after a long time only.
+    Refused,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

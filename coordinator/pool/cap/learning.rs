@@ -90,7 +90,7 @@ impl Pool {
             let never = match seat.state {
                 MatchState::Subscribing => true,
                 MatchState::Removed => !seat.had_load,
-                MatchState::Live | MatchState::Stale => false,
+                MatchState::Live | MatchState::Stale | MatchState::Refused => false,
             };
             seat.slot == slot && never && self.now.saturating_sub(seat.asked_at) >= PATIENCE
         };

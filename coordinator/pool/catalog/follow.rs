@@ -10,7 +10,7 @@ use crate::pool::children::slot::Pulse;
 use crate::pool::feed::FirstList;
 use crate::pool::log_event::LogEvent;
 use crate::pool::placement::choose;
-use crate::pool::{MatchSource, Pool, Selection};
+use crate::pool::{Linger, MatchSource, Pool, Selection};
 use std::collections::BTreeSet;
 use std::time::Duration;
 use touchline_common::ipc::messages::worker::{ListChange, MatchState, ReleaseReason, ToWorker};
@@ -240,9 +240,10 @@ impl Pool {
             *check_at = self.now + ASK_AGAIN;
             let owner = a_match.owner().filter(|owner| owner.has_load()).map(|owner| owner.slot);
             drop(a_match);
-            match owner {
-                None => self.end(&key, "it left the list and has no load"),
-                Some(slot) => self.ask_details(slot),
+            match (owner, self.feeds[key.feed].plan.linger) {
+                (None, _) => self.end(&key, "it left the list and has no load"),
+                (Some(_), Linger::Time) => self.end(&key, "it left the list"),
+                (Some(slot), Linger::Silence) => self.ask_details(slot),
             }
         }
     }

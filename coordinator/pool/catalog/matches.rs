@@ -206,7 +206,7 @@ impl Seat {
     pub(in crate::pool) fn has_load(&self) -> bool {
         match self.state {
             MatchState::Live | MatchState::Stale => true,
-            MatchState::Subscribing | MatchState::Removed => false,
+            MatchState::Subscribing | MatchState::Removed | MatchState::Refused => false,
         }
     }
 }

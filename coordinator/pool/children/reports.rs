@@ -179,7 +179,7 @@ impl Pool {
                 MatchState::Removed if !over => {
                     a_match.removed.get_or_insert(Removed::at(self.now));
                 }
-                MatchState::Removed | MatchState::Subscribing => {}
+                MatchState::Removed | MatchState::Subscribing | MatchState::Refused => {}
             }
             drop(edit);
             if has_load {

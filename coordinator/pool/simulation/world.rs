@@ -130,6 +130,7 @@ impl World {
             waiting_order: vec![WaitingKey::InPlay, WaitingKey::Start],
             selection: Selection::default(),
             end_linger: Duration::from_secs(10),
+            linger: Linger::Silence,
             break_before_make: seed % 3 == 2 && n == 1,
             learns_cap: true,
         };

@@ -27,6 +27,43 @@ fn a_connection_that_brings_nothing_or_does_not_answer_makes_its_feed_degraded()
 }
 
 #[test]
+fn a_match_that_the_server_refuses_is_shown_as_that_and_keeps_its_worker() {
+    let mut bed = Bed::new(config(8));
+    bed.load_list(&["a", "b"]);
+    bed.live("a");
+    bed.live("b");
+    let worker = bed.view("a").worker;
+    bed.state("a", MatchState::Refused);
+    assert_eq!(bed.view("a").state, MatchViewState::Refused);
+    let count = bed.pool.status(0).matches;
+    assert_eq!((count.listed, count.live, count.refused, count.stale), (2, 1, 1, 0));
+    assert!(count.not_live().contains(&("refused", 1)));
+    bed.pass(ms(60_000), &[]);
+    assert_eq!((bed.view("a").state, bed.view("a").worker), (MatchViewState::Refused, worker));
+    assert!(bed.pool.health().healthy, "it is the server's word, no fault: {:?}", bed.pool.health());
+    bed.live("a");
+    assert_eq!(bed.view("a").state, MatchViewState::Live);
+    bed.state("b", MatchState::Refused);
+    bed.list(vec![ListChange::Gone { id: "b".into() }]);
+    bed.pass(ms(30_000), &[]);
+    assert_eq!(bed.view("b").state, MatchViewState::Ended, "nothing comes of it");
+}
+
+#[test]
+fn a_room_that_left_the_ranking_ends_after_a_while_though_it_goes_on_talking() {
+    let mut config = config(8);
+    config.feeds[0].linger = Linger::Time;
+    let mut bed = Bed::new(config);
+    bed.load_list(&["a", "b"]);
+    bed.live("a");
+    bed.list(vec![ListChange::Gone { id: "a".into() }]);
+    bed.pass(ms(1_000), &[]);
+    assert_eq!(bed.view("a").state, MatchViewState::Ending);
+    bed.pass(ms(30_000), &[]);
+    assert_eq!(bed.view("a").state, MatchViewState::Ended);
+}
+
+#[test]
 fn what_a_list_has_above_the_limit_is_said() {
     let mut config = config(1);
     // None of them is followed: a worker's room is not what this is about.

@@ -56,6 +56,9 @@ fn feed(session: &mut Session, bytes: &[u8], now: Instant) {
             Event::Connection(_)
             | Event::Removed { .. }
             | Event::Status { .. }
+            | Event::Interrupted { .. }
+            | Event::Refused { .. }
+            | Event::Unchanged { .. }
             | Event::Skipped(_)
             | Event::QueueDepth(_) => {}
         }

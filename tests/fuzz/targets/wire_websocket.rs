@@ -6,7 +6,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use touchline_worker::wire::websocket::{
-    Arrived, ClientRequest, Context, Deflate, Key, Limits, Reader, Role, ServerRequest, WebSocketError,
+    Arrived, ClientRequest, Context, Deflate, Key, Limits, Offer, Reader, Role, ServerRequest, WebSocketError,
 };
 
 const LIMITS: Limits = Limits { frame: 4096, inflated: 100_000, ratio: 20 };
@@ -26,7 +26,7 @@ fuzz_target!(|input: &[u8]| {
     let whole = read(role, deflate, stream, stream.len().max(1));
     assert_eq!(whole, read(role, deflate, stream, usize::from(step).max(1)));
     let key = Key::new([1; 16]);
-    let request = ClientRequest { host: "h", target: "/", protocol: Some("p"), headers: &[] };
+    let request = ClientRequest { host: "h", target: "/", protocol: Some("p"), offer: Offer::Deflate, headers: &[] };
     if let Ok(Some((_, used))) = request.read_answer(&key, stream) {
         assert!(used <= stream.len());
     }

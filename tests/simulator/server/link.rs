@@ -56,6 +56,10 @@ impl Links {
                 let why = "the protocol zap is spoken over a WebSocket; take the transport ws or wss";
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
             }
+            (Transport::Tcp, Protocol::V4 | Protocol::Zap) => {
+                let why = "the transport tcp is for rooms; take dpt, dpts, ws or wss";
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+            }
         };
         let tunnels =
             |(form, joining)| Tunnels { form, config: TunnelConfig { joining, ..TunnelConfig::default() } };

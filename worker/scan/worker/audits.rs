@@ -140,7 +140,7 @@ impl Worker {
 fn is_held(followed: &Followed) -> bool {
     match followed.state {
         MatchState::Live | MatchState::Stale => true,
-        MatchState::Subscribing | MatchState::Removed => false,
+        MatchState::Subscribing | MatchState::Removed | MatchState::Refused => false,
     }
 }
 

@@ -1,12 +1,16 @@
-//! What the beginning and the end of a connection mean for the matches that are followed on it.
+//! What the beginning and the end of a connection mean for the matches that are followed on it; and the end of a single topic's, where
+//! each has one of its own.
 
 use super::Worker;
+use super::report::Meter;
 use crate::feed::{Cause, Loss, SessionKind};
 use crate::net::Refusal;
+use crate::payload::{MatchSlot, Trees};
 use crate::raw::Mark;
 use crate::scan::clock::wall_us;
 use crate::scan::losses::Shown;
-use std::time::Instant;
+use crate::scan::reporter::Reporter;
+use std::time::{Duration, Instant};
 use touchline_common::control::views::counted;
 use touchline_common::ipc::messages::worker::{ConnectionState, ListChange, LostWith, MatchState};
 
@@ -104,4 +108,40 @@ impl Worker {
             },
         }
     }
+}
+
+/// A topic alone is not followed at the moment: for its match a gap begins, unless one is open already. Which match that is.
+pub(super) fn interrupted(
+    trees: &mut Trees,
+    meter: &mut Meter,
+    topic: &[u8],
+    reporter: &mut Reporter<'_>,
+) -> Option<MatchSlot> {
+    let slot = trees.owner(topic)?;
+    meter.forgotten(topic);
+    let followed = reporter.matches.get_mut(slot)?;
+    followed.rate.begin(followed.deltas);
+    if followed.loaded.take().is_some() {
+        followed.asked_at = reporter.now;
+        reporter.connection_lost(slot, wall_us());
+        trees.await_load(slot);
+    }
+    Some(slot)
+}
+
+pub(super) fn log_interrupted(meter: &mut Meter, feed: &str, topic: &[u8], why: &str, now: Instant) {
+    let id = String::from_utf8_lossy(topic);
+    let id = id.as_ref();
+    match meter.losses.note(now) {
+        Shown::Line(0) => log::warn!(feed = feed, match_id = id, why = why; "match.interrupted"),
+        Shown::Line(unshown) => {
+            log::warn!(feed = feed, match_id = id, why = why, unshown = unshown; "match.interrupted");
+        }
+        Shown::No => log::debug!(feed = feed, match_id = id, why = why; "match.interrupted"),
+    }
+}
+
+pub(super) fn log_refused(feed: &str, topic: &[u8], why: &str, retry: Duration) {
+    let (id, retry_s) = (String::from_utf8_lossy(topic), retry.as_secs());
+    log::warn!(feed = feed, match_id = id.as_ref(), why = why, retry_s = retry_s; "match.refused");
 }

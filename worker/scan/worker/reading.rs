@@ -2,6 +2,7 @@
 
 use super::Worker;
 use super::audits::load;
+use super::connection::{interrupted, log_interrupted, log_refused};
 use super::report::Meter;
 use crate::feed::{ConnectionEvent, Event};
 use crate::payload::{MatchSlot, Received, TreeError};
@@ -20,6 +21,8 @@ const TIME_BUDGET: Duration = Duration::from_millis(1);
 pub(in crate::scan) enum TopicChange {
     Loaded(MatchSlot),
     Removed(MatchSlot),
+    /// It is not followed at the moment, and in this state.
+    Lost(MatchSlot, MatchState),
 }
 
 impl Worker {
@@ -129,6 +132,13 @@ impl Worker {
                     let applied = parts.trees.delta(topic, body, received, &mut reporter);
                     count(meter, applied, &parts.feed_name);
                 }
+                Event::Unchanged { topic } => {
+                    meter.heard_at = now;
+                    let followed = parts.trees.owner(topic).and_then(|slot| reporter.matches.get_mut(slot));
+                    if let Some(followed) = followed {
+                        followed.touched_at = now;
+                    }
+                }
                 Event::Removed { topic } if parts.is_time(topic) => {
                     meter.acknowledged(topic);
                     meter.unloaded(topic);
@@ -157,6 +167,17 @@ impl Worker {
                     }
                     let (topic, status) = (topic.escape_ascii(), status.escape_ascii());
                     log::debug!(feed = parts.feed_name.as_str(), error:% = format_args!("the server says '{status}' of '{topic}'"); "worker.skipped");
+                }
+                Event::Interrupted { topic, why } => {
+                    let slot = interrupted(&mut parts.trees, meter, topic, &mut reporter);
+                    turn.topic_changes
+                        .extend(slot.map(|slot| TopicChange::Lost(slot, MatchState::Subscribing)));
+                    log_interrupted(meter, &parts.feed_name, topic, &why, now);
+                }
+                Event::Refused { topic, why, retry } => {
+                    let slot = interrupted(&mut parts.trees, meter, topic, &mut reporter);
+                    turn.topic_changes.extend(slot.map(|slot| TopicChange::Lost(slot, MatchState::Refused)));
+                    log_refused(&parts.feed_name, topic, &why, retry);
                 }
                 Event::Skipped(why) => {
                     meter.skipped.note(&why);
@@ -196,6 +217,7 @@ impl Worker {
                 }
                 TopicChange::Loaded(slot) => self.slide_past(slot),
                 TopicChange::Removed(_) => {}
+                TopicChange::Lost(slot, state) => self.set_state(slot, state),
             }
         }
         self.turn.topic_changes = changes;

@@ -5,6 +5,7 @@
 mod audits;
 mod logins;
 mod resuming;
+mod rooms;
 mod rules;
 
 use super::{Ending, Worker};
@@ -108,6 +109,20 @@ struct Server {
 
 impl Stage {
     fn new(wish: &Wish) -> Stage {
+        Stage::following(wish, |authority, session| {
+            Plan::Diffusion(Box::new(feed::Plan {
+                authority,
+                session,
+                tls: None,
+                tunnel: None,
+                list_topic: wish.list_topic.to_owned(),
+                time_topic: wish.time_topic.to_owned(),
+            }))
+        })
+    }
+
+    /// With a plan made of the address of the stage's server and of settings for sessions.
+    fn following(wish: &Wish, plan: impl FnOnce(String, SessionConfig) -> Plan) -> Stage {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let authority = listener.local_addr().unwrap().to_string();
@@ -129,14 +144,7 @@ impl Stage {
             slot: SlotId(1),
             generation: Generation(1),
             trees: payload::hold(wish.payload, None, Limits::default(), zone).unwrap(),
-            plan: Plan::Diffusion(Box::new(feed::Plan {
-                authority,
-                session,
-                tls: None,
-                tunnel: None,
-                list_topic: wish.list_topic.to_owned(),
-                time_topic: wish.time_topic.to_owned(),
-            })),
+            plan: plan(authority, session),
             list_topic: wish.list_topic.to_owned(),
             time_topic: wish.time_topic.to_owned(),
             match_id: "{ID}".parse().unwrap(),
@@ -168,14 +176,18 @@ impl Stage {
     /// With a recorder and a server that has accepted the session.
     fn up(wish: &Wish) -> Stage {
         let mut stage = Stage::new(wish);
-        let (near, far) = UnixStream::pair().unwrap();
-        stage.recorder = Some(FakeRecorder::new(near));
-        stage.coordinator.send_fd(&ToWorker::Data, 0, far.into()).unwrap();
-        stage.until("the recorder's answer is heard", |stage| {
-            stage.heard.contains(&FromWorker::DataOpened).then_some(())
-        });
+        stage.connect_recorder();
         stage.until("the session is open", |stage| stage.server.as_ref().filter(|s| s.open).map(|_| ()));
         stage
+    }
+
+    fn connect_recorder(&mut self) {
+        let (near, far) = UnixStream::pair().unwrap();
+        self.recorder = Some(FakeRecorder::new(near));
+        self.coordinator.send_fd(&ToWorker::Data, 0, far.into()).unwrap();
+        self.until("the recorder's answer is heard", |stage| {
+            stage.heard.contains(&FromWorker::DataOpened).then_some(())
+        });
     }
 
     /// One step of everybody.

@@ -177,7 +177,7 @@ impl Worker {
                 let Worker { parts, matches, link, .. } = self;
                 parts.trees.report(slot, received, &mut Reporter { matches, link, now });
             }
-            Some(MatchState::Subscribing | MatchState::Removed) | None => {}
+            Some(MatchState::Subscribing | MatchState::Removed | MatchState::Refused) | None => {}
         }
     }
 
@@ -188,9 +188,14 @@ impl Worker {
             let state = match (followed.state, silent) {
                 (MatchState::Live, true) => MatchState::Stale,
                 (MatchState::Stale, false) => MatchState::Live,
-                (MatchState::Live | MatchState::Stale | MatchState::Subscribing | MatchState::Removed, _) => {
-                    continue;
-                }
+                (
+                    MatchState::Live
+                    | MatchState::Stale
+                    | MatchState::Subscribing
+                    | MatchState::Removed
+                    | MatchState::Refused,
+                    _,
+                ) => continue,
             };
             self.set_state(slot, state);
             self.matches.make_due(slot);

@@ -3,7 +3,7 @@
 use super::deflate::Deflate;
 use super::error::printable;
 use super::head::{HttpHead, QUOTED};
-use super::{ClientRequest, Key, ServerRequest, UpgradeError};
+use super::{ClientRequest, Key, Offer, ServerRequest, UpgradeError};
 
 impl ServerRequest {
     /// Appends the answer that opens the WebSocket; the compression that is agreed upon, if the client offers what is `wanted`.
@@ -57,7 +57,7 @@ impl ClientRequest<'_> {
             Some(_) => {}
         }
         check_protocol(&head, self)?;
-        Ok(Some((chosen_extension(&head)?, used)))
+        Ok(Some((chosen_extension(&head, self.offer)?, used)))
     }
 }
 
@@ -93,11 +93,14 @@ fn check_protocol(head: &HttpHead<'_>, request: &ClientRequest<'_>) -> Result<()
     }
 }
 
-fn chosen_extension(head: &HttpHead<'_>) -> Result<Option<Deflate>, UpgradeError> {
+fn chosen_extension(head: &HttpHead<'_>, offer: Offer) -> Result<Option<Deflate>, UpgradeError> {
     let given = head.joined("sec-websocket-extensions");
     if given.is_empty() {
         return Ok(None);
     }
     let refused = || UpgradeError::Extension { given: printable(given.as_bytes(), QUOTED) };
-    Deflate::from_answer(&given).map(Some).ok_or_else(refused)
+    match offer {
+        Offer::Deflate => Deflate::from_answer(&given).map(Some).ok_or_else(refused),
+        Offer::Nothing => Err(refused()),
+    }
 }

@@ -3,7 +3,7 @@
 //! `request` and `answer` are the opening handshake, [`Reader`] takes what a socket reads and gives messages, [`Writer`]
 //! appends frames to the caller's buffer. A message that came in one plain frame is borrowed from where it was read; only
 //! fragments and compressed ones are put together, never beyond [`Limits`]. `midstream` reads connections whose beginning is
-//! not there. Callers: the tunnel of `wire::diffusion`, the simulated server, the dissection of captures.
+//! not there. Callers: the tunnel of `wire::diffusion`, `feed::rooms`, the simulated server, the dissection of captures.
 
 mod answer;
 mod deflate;
@@ -27,7 +27,7 @@ pub use head::HEAD_LIMIT;
 pub(in crate::wire) use head::HttpHead;
 pub(in crate::wire) use midstream::{Beginning, MidstreamReader, Passed, beginning};
 pub use reader::{Arrived, Reader};
-pub use request::{ClientRequest, Key, ServerRequest};
+pub use request::{ClientRequest, Key, Offer, ServerRequest};
 pub use writer::Writer;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,10 +8,17 @@ use super::frame::{FrameHead, HEAD_MAX, Opcode, apply_mask};
 use super::{CloseCode, Limits, Role, WebSocketError};
 use std::ops::Range;
 
-/// Bytes that [`Reader::spare`] offers at least.
-const READ: usize = 16 * 1024;
-/// What a buffer keeps when it is empty.
-const USUAL: usize = 64 * 1024;
+/// How much memory a reader takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Sizes {
+    /// Bytes that [`Reader::spare`] offers at least.
+    read: usize,
+    /// What a buffer keeps when it is empty.
+    usual: usize,
+}
+
+const LARGE: Sizes = Sizes { read: 16 * 1024, usual: 64 * 1024 };
+const SMALL: Sizes = Sizes { read: 1024, usual: 4 * 1024 };
 
 /// What arrived; its bytes are in [`Reader::payload`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +52,7 @@ enum Place {
 pub struct Reader {
     role: Role,
     limits: Limits,
+    sizes: Sizes,
     inflater: Option<Inflater>,
     /// As long as it may be read into; what is unread lies in `start..end`.
     bytes: Vec<u8>,
@@ -59,9 +67,20 @@ pub struct Reader {
 impl Reader {
     /// A reader of `role`, nothing agreed upon yet.
     pub fn new(role: Role, limits: Limits) -> Reader {
+        Reader::sized(role, limits, LARGE)
+    }
+
+    /// As [`Reader::new`], for one of hundreds of connections: it holds 4 KiB at rest, see [`Reader::rest`], and is best fed as much at
+    /// a time.
+    pub fn small(role: Role, limits: Limits) -> Reader {
+        Reader::sized(role, limits, SMALL)
+    }
+
+    fn sized(role: Role, limits: Limits, sizes: Sizes) -> Reader {
         Reader {
             role,
             limits,
+            sizes,
             inflater: None,
             bytes: Vec::new(),
             start: 0,
@@ -113,6 +132,18 @@ impl Reader {
         if self.begun.is_some() { &self.message } else { &[] }
     }
 
+    /// Gives back what large messages took. The payload of the last event is gone then.
+    pub fn rest(&mut self) {
+        self.place = Place::Read(0..0);
+        if self.begun.is_none() {
+            self.message.clear();
+            self.message.shrink_to(self.sizes.usual);
+        }
+        if self.start == self.end && self.bytes.len() > self.sizes.usual {
+            (self.bytes, self.start, self.end) = (Vec::new(), 0, 0);
+        }
+    }
+
     /// Steps over `count` bytes that are no frame.
     pub fn skip(&mut self, count: usize) {
         self.start = self.start.saturating_add(count).min(self.end);
@@ -149,7 +180,7 @@ impl Reader {
     fn find(&mut self) -> Result<Option<Arrived>, WebSocketError> {
         if matches!(self.place, Place::Message) {
             self.message.clear();
-            self.message.shrink_to(USUAL);
+            self.message.shrink_to(self.sizes.usual);
             self.place = Place::Read(0..0);
         }
         loop {
@@ -285,8 +316,9 @@ impl Reader {
     }
 
     fn make_room(&mut self) {
+        let Sizes { read, usual } = self.sizes;
         let held = self.end - self.start;
-        if self.bytes.len() - self.end >= READ && self.bytes.len() <= USUAL {
+        if self.bytes.len() - self.end >= read && self.bytes.len() <= usual {
             if held == 0 {
                 (self.start, self.end) = (0, 0);
             }
@@ -296,13 +328,13 @@ impl Reader {
             self.bytes.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, held);
         }
-        if held + READ <= USUAL {
-            self.bytes.resize(USUAL, 0);
-            self.bytes.shrink_to(USUAL);
-        } else if self.bytes.len() - held < READ {
+        if held + read <= usual {
+            self.bytes.resize(usual, 0);
+            self.bytes.shrink_to(usual);
+        } else if self.bytes.len() - held < read {
             // A frame is read whole: no more than it can claim, and one read.
-            let most = self.limits.frame.saturating_add(HEAD_MAX + READ);
-            let wanted = (2 * self.bytes.len()).min(most).max(held + READ);
+            let most = self.limits.frame.saturating_add(HEAD_MAX + read);
+            let wanted = (2 * self.bytes.len()).min(most).max(held + read);
             self.bytes.reserve_exact(wanted - self.bytes.len());
             self.bytes.resize(wanted, 0);
         }

@@ -35,6 +35,14 @@ impl Key {
     }
 }
 
+/// What a client offers beside the protocol itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offer {
+    /// Compression of messages, which takes a window of some 40 KiB for each connection.
+    Deflate,
+    Nothing,
+}
+
 #[derive(Clone, Copy, Debug)]
 pub struct ClientRequest<'a> {
     /// `host:port`.
@@ -42,6 +50,7 @@ pub struct ClientRequest<'a> {
     /// Path and query, beginning with `/`.
     pub target: &'a str,
     pub protocol: Option<&'a str>,
+    pub offer: Offer,
     pub headers: &'a [(String, String)],
 }
 
@@ -73,7 +82,10 @@ impl ClientRequest<'_> {
         if let Some(protocol) = self.protocol {
             line("Sec-WebSocket-Protocol", protocol)?;
         }
-        line("Sec-WebSocket-Extensions", OFFER)?;
+        match self.offer {
+            Offer::Deflate => line("Sec-WebSocket-Extensions", OFFER)?,
+            Offer::Nothing => {}
+        }
         for (name, value) in self.headers {
             line(name, value)?;
         }

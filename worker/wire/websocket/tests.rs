@@ -219,7 +219,7 @@ fn asked() -> (Vec<u8>, Key) {
 }
 
 fn request<'a>() -> ClientRequest<'a> {
-    ClientRequest { host: "h:1", target: "/x?y=z", protocol: Some("p1"), headers: &[] }
+    ClientRequest { host: "h:1", target: "/x?y=z", protocol: Some("p1"), offer: Offer::Deflate, headers: &[] }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::pipe::{End, Next, Outgoing, Pipe, Tunnel};
 use super::{Form, TunnelError, number, query, response};
 use crate::wire::diffusion::{ConnectRequest, MD, NUL, VERSION, fields};
-use crate::wire::websocket::{ClientRequest, CloseCode, Key, Limits, Role, printable};
+use crate::wire::websocket::{ClientRequest, CloseCode, Key, Limits, Offer, Role, printable};
 use memchr::memchr;
 
 /// The text form's version, client type and capabilities, as its clients send them.
@@ -203,6 +203,7 @@ fn request<'a>(config: &'a TunnelConfig, target: &'a str) -> ClientRequest<'a> {
         host: &config.host,
         target,
         protocol: config.form.subprotocol(),
+        offer: Offer::Deflate,
         headers: &config.headers,
     }
 }
