@@ -104,7 +104,8 @@ fn a_host_that_goes_down_is_seen_at_once_and_all_rooms_come_back() {
 
 fn room_state(site: &RoomSite, room: u64) -> Option<Value> {
     let rooms = site.ask("matches", json!({}));
-    let found = rooms.as_array()?.iter().find(|one| one["id"] == room.to_string())?;
+    let id = room.to_string();
+    let found = rooms.as_array()?.iter().find(|one| one["match"] == id)?;
     Some(found["state"].clone())
 }
 
