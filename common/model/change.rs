@@ -20,7 +20,8 @@ pub enum Change<'a> {
         /// Its key in the document's `stats`.
         #[serde(borrow)]
         key: Cow<'a, str>,
-        side: Side,
+        /// `None`: it is of the whole, such as a room's viewers.
+        side: Option<Side>,
         #[serde(borrow)]
         text: Cow<'a, str>,
     },

@@ -83,7 +83,7 @@ pub(crate) enum What {
     Comment(Text),
     Stat {
         label: &'static str,
-        side: Side,
+        side: Option<Side>,
         text: Text,
     },
 }

@@ -110,7 +110,7 @@ pub(crate) fn expected(ledger: &Ledger, happening: &Happening) -> Expected {
         }
         What::Comment(text) => event.payload.push(("text", json!(&**text))),
         What::Stat { label, side, text } => {
-            event.side = Some(*side);
+            event.side = *side;
             event.payload.extend([("key", json!(stat_key(label))), ("text", json!(&**text))]);
         }
     }

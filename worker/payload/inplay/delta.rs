@@ -325,7 +325,11 @@ fn resolve<'a>(reading: &Reading<'a>, statistics: &[Statistic<'a>], value: &Valu
             let key = reading.key_of(label)?;
             let (_, values) = statistics.iter().find(|(held, _)| *held == key)?;
             let text = of_side(*values, side)?;
-            (!registers::is_register(&key, side, text)).then(|| Change::Stat { key, side, text: lossy(text) })
+            (!registers::is_register(&key, side, text)).then(|| Change::Stat {
+                key,
+                side: Some(side),
+                text: lossy(text),
+            })
         }
     }
 }

@@ -208,7 +208,7 @@ impl<'a> Reading<'a> {
                 let Some(value) = value.filter(|value| !registers::is_register(key, side, value)) else {
                     continue;
                 };
-                all.push(Change::Stat { key: key.clone(), side, text: lossy(value) });
+                all.push(Change::Stat { key: key.clone(), side: Some(side), text: lossy(value) });
             }
         }
         all

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use touchline_common::ipc::messages::data::{MatchBase, Section, SectionKey};
 use touchline_common::model::{
     Change, Clock, Facts, Handle, Listing, MarketValue, OddsChange, Price, RegisterChange, Registers,
-    SelectionValue,
+    SelectionValue, Side,
 };
 
 /// Keeps what is reported, handles as what they stand for.
@@ -87,7 +87,7 @@ impl Log {
 pub(super) fn change(change: &Change<'_>) -> String {
     match change {
         Change::Comment { text } => format!("comment {text}"),
-        Change::Stat { key, side, text } => format!("{key} {} {text}", side.as_str()),
+        Change::Stat { key, side, text } => format!("{key} {} {text}", side.map_or("-", Side::as_str)),
     }
 }
 

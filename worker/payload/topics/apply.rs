@@ -194,6 +194,6 @@ fn statistic(name: &str, before: Counts, now: Counts) -> impl Iterator<Item = Ch
     let sides = Side::BOTH.into_iter().zip(before.into_iter().zip(now));
     sides.filter_map(move |(side, (before, now))| {
         let now = now.filter(|now| Some(*now) != before && of_statistic(name, side).is_none())?;
-        Some(Change::Stat { key: name.into(), side, text: now.to_string().into() })
+        Some(Change::Stat { key: name.into(), side: Some(side), text: now.to_string().into() })
     })
 }

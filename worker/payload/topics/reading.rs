@@ -143,7 +143,7 @@ impl<'a> Reading<'a> {
             for (side, count) in Side::BOTH.into_iter().zip(self.counts(counted)) {
                 if let Some(count) = count.filter(|_| of_statistic(key, side).is_none()) {
                     let (key, text) = (key.as_str().into(), count.to_string().into());
-                    all.push(Change::Stat { key, side, text });
+                    all.push(Change::Stat { key, side: Some(side), text });
                 }
             }
         }

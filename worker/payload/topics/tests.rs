@@ -40,7 +40,7 @@ struct Saw {
 fn change(change: &Change<'_>) -> String {
     match change {
         Change::Comment { text } => format!("comment {text}"),
-        Change::Stat { key, side, text } => format!("{key} {} {text}", side.as_str()),
+        Change::Stat { key, side, text } => format!("{key} {} {text}", side.map_or("-", Side::as_str)),
     }
 }
 

@@ -358,7 +358,7 @@ impl Ledger {
             }
             Change::Stat { key, side, text } => {
                 let (key, text) = (key.clone().into_owned(), text.clone().into_owned());
-                (EventType::StatChange, Some(*side), Payload::Stat { key, text })
+                (EventType::StatChange, *side, Payload::Stat { key, text })
             }
         };
         let id = self.next_uncounted(seen);

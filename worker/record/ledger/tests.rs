@@ -20,7 +20,11 @@ const AWAY: Register = Register::Score(Side::Away);
 const START: [(Register, i64); 3] = [(HOME, 0), (AWAY, 0), (Register::Phase, 1)];
 
 fn stat(text: &str) -> Change<'_> {
-    Change::Stat { key: "shots".into(), side: Side::Home, text: text.into() }
+    Change::Stat { key: "shots".into(), side: Some(Side::Home), text: text.into() }
+}
+
+fn viewers(text: &str) -> Change<'_> {
+    Change::Stat { key: "viewers".into(), side: None, text: text.into() }
 }
 
 fn comment(text: &str) -> Change<'_> {
@@ -430,6 +434,23 @@ fn forgotten_steps_never_give_an_id_twice() {
         }
         assert!(rig.ledger.steps.taken.len() <= MAX_MEMORY, "round {round}");
     }
+    let ids: HashSet<_> = rig.all.iter().map(|event| event.id).collect();
+    assert_eq!(ids.len(), rig.all.len());
+}
+
+#[test]
+fn a_statistic_of_the_whole_has_no_side_and_none_is_taken_for_another() {
+    let mut rig = Rig::new("soccer", Scoring::Goals);
+    rig.load(1, W1, &START, &[viewers("100"), stat("3")]);
+    rig.texts(1, &[viewers("100"), viewers("120"), stat("4")]);
+    assert_eq!(rig.kinds(), ["stat_change", "stat_change"]);
+    assert_eq!(rig.last.iter().map(|event| event.side).collect::<Vec<_>>(), [None, Some(Side::Home)]);
+    let of_home = Change::Stat { key: "viewers".into(), side: Some(Side::Home), text: "120".into() };
+    rig.texts(1, &[of_home, viewers("120")]);
+    assert_eq!(rig.kinds(), ["stat_change"], "the same key with a side is another value");
+    rig.load(1, W1, &START, &[viewers("130"), stat("4")]);
+    assert_eq!(rig.kinds(), ["stat_change"], "a load compares it as any other");
+    assert_eq!(rig.last[0].side, None);
     let ids: HashSet<_> = rig.all.iter().map(|event| event.id).collect();
     assert_eq!(ids.len(), rig.all.len());
 }

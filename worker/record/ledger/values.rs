@@ -15,9 +15,18 @@ use touchline_common::model::{Change, Epoch, Phase, Register, RegisterChange, Re
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Values {
     pub(super) registers: Registers,
-    stats: BTreeMap<String, [Option<String>; 2]>,
+    stats: BTreeMap<String, Statistic>,
     /// Empty: there is none; `None`: not known.
     comment: Option<String>,
+}
+
+/// What a statistic was last reported as.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Statistic {
+    home: Option<String>,
+    away: Option<String>,
+    /// Of the whole: it has no side.
+    whole: Option<String>,
 }
 
 /// Values that wait to be believed.
@@ -66,11 +75,7 @@ impl Values {
         match change {
             Change::Comment { .. } => &mut self.comment,
             Change::Stat { key, side, .. } => {
-                let [home, away] = self.stats.entry(key.clone().into_owned()).or_default();
-                match side {
-                    Side::Home => home,
-                    Side::Away => away,
-                }
+                self.stats.entry(key.clone().into_owned()).or_default().place(*side)
             }
         }
     }
@@ -78,13 +83,7 @@ impl Values {
     fn get(&self, change: &Change<'_>) -> Option<&str> {
         match change {
             Change::Comment { .. } => self.comment.as_deref(),
-            Change::Stat { key, side, .. } => {
-                let [home, away] = self.stats.get(&**key)?;
-                match side {
-                    Side::Home => home.as_deref(),
-                    Side::Away => away.as_deref(),
-                }
-            }
+            Change::Stat { key, side, .. } => self.stats.get(&**key)?.get(*side),
         }
     }
 
@@ -99,14 +98,32 @@ impl Values {
     }
 
     fn texts(&self) -> impl Iterator<Item = Change<'_>> {
-        let stats = self.stats.iter().flat_map(|(key, texts)| {
-            Side::BOTH.into_iter().zip(texts).filter_map(|(side, text)| {
-                let text = Cow::Borrowed(text.as_deref()?);
+        let stats = self.stats.iter().flat_map(|(key, statistic)| {
+            [Some(Side::Home), Some(Side::Away), None].into_iter().filter_map(|side| {
+                let text = Cow::Borrowed(statistic.get(side)?);
                 Some(Change::Stat { key: Cow::Borrowed(key), side, text })
             })
         });
         let comment = self.comment.as_deref().map(|text| Change::Comment { text: Cow::Borrowed(text) });
         stats.chain(comment)
+    }
+}
+
+impl Statistic {
+    fn place(&mut self, side: Option<Side>) -> &mut Option<String> {
+        match side {
+            Some(Side::Home) => &mut self.home,
+            Some(Side::Away) => &mut self.away,
+            None => &mut self.whole,
+        }
+    }
+
+    fn get(&self, side: Option<Side>) -> Option<&str> {
+        match side {
+            Some(Side::Home) => self.home.as_deref(),
+            Some(Side::Away) => self.away.as_deref(),
+            None => self.whole.as_deref(),
+        }
     }
 }
 

@@ -160,7 +160,7 @@ pub(crate) fn tally(m: &mut Match, pen: &mut Pen<'_>, side: Side, key: &str, ste
         (Some(counter), Step::Back) => pen.retracted(m, counter, side),
         (Some(_), Step::To(_)) | (None, _) => {
             let label = m.head.labels.get(place).copied().unwrap_or_default();
-            pen.happened(m, What::Stat { label, side, text: after.to_string().into() });
+            pen.happened(m, What::Stat { label, side: Some(side), text: after.to_string().into() });
         }
     }
     true

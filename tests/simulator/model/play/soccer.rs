@@ -124,7 +124,7 @@ fn expected_goals(m: &mut Match, pen: &mut Pen<'_>, side: Side) {
     }
     *value = Figure::Words(text.clone());
     pen.figure(m, side, place);
-    pen.happened(m, What::Stat { label: "xG", side, text });
+    pen.happened(m, What::Stat { label: "xG", side: Some(side), text });
     pen.number(m);
 }
 
