@@ -1,5 +1,6 @@
 //! What can be wrong with a load or a delta. The caller counts these; no error harms what is already held.
 
+use super::json::{DeltaError, JsonError};
 use std::fmt;
 
 /// What applying a message leads to.
@@ -37,11 +38,32 @@ pub enum TreeError {
     Bytes { limit: usize },
     /// A node would stand deeper than the limit.
     Depth { limit: usize },
+    /// A body is no JSON, or passes a limit.
+    Json { topic: String, error: JsonError },
+    /// A delta cannot be applied to what is held.
+    Delta { topic: String, error: DeltaError },
+    /// A list's body is no object of arrays.
+    NotAList { topic: String },
+    /// A pointer that everything depends on leads nowhere.
+    PointsNowhere {
+        source: String,
+        /// The setting.
+        key: &'static str,
+        pointer: String,
+    },
 }
 
 impl TreeError {
     pub(super) fn not_held(topic: &[u8]) -> TreeError {
         TreeError::TopicNotHeld { topic: String::from_utf8_lossy(topic).into_owned() }
+    }
+
+    pub(super) fn json(topic: &[u8], error: JsonError) -> TreeError {
+        TreeError::Json { topic: String::from_utf8_lossy(topic).into_owned(), error }
+    }
+
+    pub(super) fn delta(topic: &[u8], error: DeltaError) -> TreeError {
+        TreeError::Delta { topic: String::from_utf8_lossy(topic).into_owned(), error }
     }
 }
 
@@ -81,6 +103,15 @@ impl fmt::Display for TreeError {
             Self::Nodes { limit } => write!(f, "more than {limit} nodes in one match: raise limits.nodes"),
             Self::Bytes { limit } => write!(f, "more than {limit} bytes of nodes in one match: skipped"),
             Self::Depth { limit } => write!(f, "a node deeper than {limit}: raise limits.depth"),
+            Self::Json { topic, error } => write!(f, "body of {topic:?}: {error}: skipped"),
+            Self::Delta { topic, error } => write!(f, "delta for {topic:?}: {error}: skipped"),
+            Self::NotAList { topic } => {
+                write!(f, "the list {topic:?} is no object of arrays of entries: skipped; check `list`")
+            }
+            Self::PointsNowhere { source, key, pointer } => write!(
+                f,
+                "`{key}` = {pointer:?} of source {source:?} leads nowhere, or to what is none, in each entry: skipped"
+            ),
         }
     }
 }

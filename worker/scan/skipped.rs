@@ -50,7 +50,11 @@ impl Skipped {
             | TreeError::Cycle { .. }
             | TreeError::Nodes { .. }
             | TreeError::Bytes { .. }
-            | TreeError::Depth { .. } => self.note(why),
+            | TreeError::Depth { .. }
+            | TreeError::Json { .. }
+            | TreeError::Delta { .. }
+            | TreeError::NotAList { .. }
+            | TreeError::PointsNowhere { .. } => self.note(why),
         }
     }
 

@@ -5,10 +5,14 @@
 //! read and printed.
 
 mod diffusion;
+mod reading;
 mod rooms;
 mod section;
 
 pub use diffusion::{DiffusionConfig, Payload, Protocol};
+pub use reading::{
+    ClockReading, EventReading, ExtraRule, Listed, MarketReading, Ordered, Reading, SidesReading, StatReading,
+};
 pub use rooms::{Ranking, RoomsConfig, Users};
 
 use super::headers::Headers;
