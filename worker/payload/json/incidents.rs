@@ -21,9 +21,8 @@ const MAX_DETAIL: usize = 256;
 pub(super) fn read(view: &View<'_>) -> Option<Incidents> {
     view.answers.iter().find_map(|answer| {
         let (list, event) = (answer.reading.events.as_ref()?, answer.reading.event.as_ref()?);
-        if find::all(answer.body, list).is_empty() {
-            return None;
-        }
+        // Something else in its place states nothing, least of all that none are left.
+        find::all(answer.body, list).into_iter().find(|list| list.is_container())?;
         let sides = sides(answer.body, event);
         let reader = Reader { event, sides, periods: view.periods, sport: view.sport() };
         let mut seen = HashSet::new();

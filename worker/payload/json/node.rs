@@ -50,6 +50,13 @@ impl Node {
         }
     }
 
+    pub(super) fn is_container(&self) -> bool {
+        match self {
+            Node::Array(_) | Node::Object(_) => true,
+            Node::Null | Node::Bool(_) | Node::Number(_) | Node::Text(_) => false,
+        }
+    }
+
     pub(super) fn members(&self) -> Option<&Members> {
         match self {
             Node::Object(members) => Some(members),

@@ -135,8 +135,11 @@ impl Payload for JsonDocs {
             topic.tree = None;
         }
         if held.is_live(&self.sources) {
+            let reporting = held.reporting;
             self.changed(place.slot, received);
-            self.report_changes(place.slot, received, sink);
+            if reporting == Reporting::All {
+                self.report_changes(place.slot, received, sink);
+            }
             return Ok(None);
         }
         held.reporting = Reporting::Awaited;

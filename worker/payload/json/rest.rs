@@ -132,17 +132,18 @@ impl Rest<'_> {
             | Node::Array(_)
             | Node::Object(_) => {
                 write(node, self.out);
-                Left::Something
+                // What holds others is kept with what fitted in.
+                if self.out.len() < self.limit { Left::Something } else { Left::Nothing }
             }
         }
     }
 
-    /// Writes an element and a comma, or takes back what is nothing or too long.
+    /// Writes an element and a comma, or takes back what is nothing.
     fn element(&mut self, write: impl FnOnce(&mut Self) -> Left) {
         let from = self.out.len();
         match write(self) {
-            Left::Something if self.out.len() < self.limit => self.out.fixed(b","),
-            Left::Something | Left::Nothing => self.out.truncate(from),
+            Left::Something => self.out.fixed(b","),
+            Left::Nothing => self.out.truncate(from),
         }
     }
 

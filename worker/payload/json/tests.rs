@@ -246,7 +246,7 @@ fn sports_match() -> Value {
         "oddsBase": [
             {"name": "Full time", "group": "1X2", "period": "Full-time", "isLive": true, "suspended": false, "choices": [
                 {"name": "1", "decimal": 1.85, "initialDecimal": 2, "winning": null, "change": -1},
-                {"name": "X", "decimal": 3.400000000000000001, "change": 0}
+                {"name": "X", "decimal": "3.400000000000000001", "change": 0}
             ]},
             {"name": "Next goal", "period": "Full-time", "suspended": true, "choices": [{"name": "1", "decimal": 2}]}
         ]
