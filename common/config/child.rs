@@ -16,7 +16,7 @@ impl Config {
     /// A path in it that is no UTF-8.
     pub fn to_child_json(&self) -> Result<String, String> {
         let passwords: Vec<&str> = self.feed.iter().map(|feed| feed.password.expose()).collect();
-        let headers: Vec<_> = self.feed.iter().map(|feed| feed.headers.expose()).collect();
+        let headers: Vec<_> = self.feed.iter().map(FeedConfig::all_headers).collect();
         let mut streams = self.streams.clone();
         let sinks = streams.passwords().map(|password| password.expose().to_owned());
         serde_json::to_string(&(self, passwords, headers, sinks))
@@ -52,6 +52,30 @@ impl FeedConfig {
     /// Where it was looked for and not found; no secret is in it.
     pub fn read_password(&self) -> Result<Secret, String> {
         read_password(&self.password_env, &self.password_file)
+    }
+
+    /// The headers whose values the feed says are in the environment or in files.
+    ///
+    /// # Errors
+    /// The setting, and where its value was looked for and not found; no secret is in it.
+    pub fn read_headers(&self) -> Result<BTreeMap<String, Secret>, (&'static str, String)> {
+        let read = |key, name: &String, env: &str, file: &str| match read_password(env, file) {
+            Ok(value) => Ok((name.clone(), value)),
+            Err(why) => {
+                // The words are those of a password's two settings.
+                let place = why.split_once(": ").map_or(why.as_str(), |(_, place)| place);
+                Err((key, format!("{name}: {place}")))
+            }
+        };
+        let env = self.poll.headers_env.iter().map(|(name, env)| read("headers_env", name, env, ""));
+        let file = self.poll.headers_file.iter().map(|(name, file)| read("headers_file", name, "", file));
+        env.chain(file).collect()
+    }
+
+    fn all_headers(&self) -> BTreeMap<&str, &str> {
+        let written = self.headers.expose().iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let secret = self.poll.secret_headers.iter().map(|(name, value)| (name.as_str(), value.expose()));
+        written.chain(secret).collect()
     }
 }
 

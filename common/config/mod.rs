@@ -22,6 +22,7 @@ mod unbuilt;
 mod units;
 mod unusable;
 mod url;
+mod url_template;
 mod values;
 
 #[cfg(test)]
@@ -36,8 +37,8 @@ pub use feed::{
     ClockReading, EventReading, ExtraRule, Listed, MarketReading, Ordered, Reading, SidesReading, StatReading,
 };
 pub use feed::{
-    DiffusionConfig, FeedConfig, FeedKind, MatchFilter, OverCap, Payload, Protocol, Ranking, RoomsConfig,
-    Status, Strategy, Users, WaitingKey,
+    DiffusionConfig, FeedConfig, FeedKind, Join, LIST_TOPIC, MatchFilter, OverCap, Page, PageBy, Payload,
+    PollConfig, PollSource, Protocol, Ranking, Role, RoomsConfig, Status, Strategy, Users, WaitingKey,
 };
 pub use headers::Headers;
 pub use pointer::{Pointer, PointerError, PointerStep, Pointers, TextOrPointer};
@@ -52,6 +53,7 @@ pub use template::{Part, Template, TemplateError};
 pub use units::{ByteSize, Dur, UnitError};
 pub use unusable::Unusable;
 pub use url::{Transport, Url, UrlError};
+pub use url_template::{UrlPart, UrlTemplate, UrlTemplateError, encode};
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

@@ -2,6 +2,7 @@
 
 mod connections;
 mod mistakes;
+mod polling;
 mod secrets;
 
 use super::*;

@@ -5,7 +5,7 @@
 
 use super::Config;
 use super::check::Findings;
-use super::feed::FeedKind;
+use super::feed::{FeedKind, Join};
 use super::locate::Place;
 use super::sections::{LimitsConfig, SandboxConfig, SandboxMode};
 use super::streams::StreamsConfig;
@@ -13,13 +13,6 @@ use serde::Serialize;
 
 /// Keys of a `[[feed]]` of a kind that is not built: there is no section yet that could read them.
 pub(super) const FEED_KEYS: &[&str] = &[
-    "window",
-    "per_host",
-    "interval",
-    "full_every",
-    "quota_per_day",
-    "proxy",
-    "source",
     "login",
     "subscribe",
     "unsubscribe",
@@ -42,6 +35,15 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
             FeedKind::Diffusion => {}
             FeedKind::Poll | FeedKind::Rooms | FeedKind::Push => {
                 refuse(&Place::feed(index, "kind"), "kind", "expected \"diffusion\"", findings);
+            }
+        }
+        if feed.poll.quota_per_day != 0 {
+            refuse(&Place::feed(index, "quota_per_day"), "quota_per_day", "expected 0", findings);
+        }
+        for (n, source) in feed.poll.source.iter().enumerate() {
+            if source.join != Join::Each {
+                let place = Place::feed(index, "source").index(n).child("join");
+                refuse(&place, "join", "expected \"each\"", findings);
             }
         }
     }

@@ -5,6 +5,7 @@
 
 mod diffusion;
 mod feed;
+mod poll;
 mod reading;
 mod streams;
 mod transport;

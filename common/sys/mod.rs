@@ -6,6 +6,7 @@ pub mod crash_marker;
 pub mod descriptors;
 pub mod fdpass;
 pub mod folders;
+pub mod level_poll;
 pub mod lock;
 pub mod pidfd;
 pub mod priority;

@@ -17,7 +17,7 @@ pub(super) fn load(path: &Path) -> Result<Config, ConfigErrors> {
     let mut config = Config::load(path)?;
     let mut found: Vec<Unusable> = Vec::new();
     for (index, feed) in config.feed.iter_mut().enumerate() {
-        let wrong = [password(feed), authorities(feed), mapping(feed)].into_iter().flatten();
+        let wrong = [password(feed), headers(feed), authorities(feed), mapping(feed)].into_iter().flatten();
         found.extend(wrong.map(|(key, message, expected)| Unusable::of_feed(index, key, message, expected)));
     }
     found.extend(log_target(&config));
@@ -38,6 +38,17 @@ fn password(feed: &mut FeedConfig) -> Option<Wrong> {
     };
     let key = if feed.password_env.is_empty() { "password_file" } else { "password_env" };
     Some((key, error, "expected the password of `username` there"))
+}
+
+/// Takes the values of headers from where the feed says they are.
+fn headers(feed: &mut FeedConfig) -> Option<Wrong> {
+    match feed.read_headers() {
+        Ok(headers) => {
+            feed.poll.secret_headers = headers;
+            None
+        }
+        Err((key, error)) => Some((key, error, "expected the value of the header there")),
+    }
 }
 
 fn authorities(feed: &FeedConfig) -> Option<Wrong> {

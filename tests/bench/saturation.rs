@@ -231,6 +231,7 @@ impl Path {
                 Event::Connection(_)
                 | Event::Removed { .. }
                 | Event::Status { .. }
+                | Event::Unchanged { .. }
                 | Event::QueueDepth(_)
                 | Event::Skipped(_) => continue,
             };

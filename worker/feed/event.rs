@@ -16,6 +16,10 @@ pub enum Event<'a> {
         topic: &'a [u8],
         body: &'a [u8],
     },
+    /// What is held of a topic was confirmed: the server has nothing else.
+    Unchanged {
+        topic: &'a [u8],
+    },
     /// The server removed a topic. It is followed all the same: should it come again, a snapshot follows.
     Removed {
         topic: &'a [u8],

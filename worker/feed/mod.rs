@@ -7,6 +7,7 @@
 pub mod diffusion;
 mod error;
 mod event;
+pub mod poll;
 mod source;
 
 pub use error::{FollowError, TOPIC_MAX};

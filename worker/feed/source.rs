@@ -7,15 +7,17 @@
 use super::diffusion;
 use super::error::FollowError;
 use super::event::Event;
+use super::poll;
 use crate::net::Readiness;
 use mio::{Registry, Token, Waker};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use touchline_common::config::{Config, FeedConfig};
+use touchline_common::config::{Config, FeedConfig, FeedKind};
 
 #[derive(Clone, Debug)]
 pub enum Plan {
     Diffusion(Box<diffusion::Plan>),
+    Poll(Box<poll::Plan>),
 }
 
 impl Plan {
@@ -24,70 +26,96 @@ impl Plan {
     /// # Errors
     /// Why the settings of its connection cannot be used; names the feed.
     pub fn new(config: &Config, feed: &FeedConfig) -> Result<Plan, String> {
-        diffusion::Plan::new(config, feed).map(|plan| Plan::Diffusion(Box::new(plan)))
+        match feed.kind {
+            FeedKind::Poll => poll::Plan::new(config, feed).map(|plan| Plan::Poll(Box::new(plan))),
+            FeedKind::Diffusion | FeedKind::Rooms | FeedKind::Push => {
+                diffusion::Plan::new(config, feed).map(|plan| Plan::Diffusion(Box::new(plan)))
+            }
+        }
     }
 }
 
 #[derive(Debug)]
 pub enum Source {
     Diffusion(Box<diffusion::Connection>),
+    Poll(Box<poll::Poll>),
 }
 
 impl Source {
     /// A source that connects in its first turn. Its sockets have the tokens from `first` on; `waker` is of the same poll.
     pub fn new(plan: Plan, first: Token, waker: Arc<Waker>, now: Instant) -> Source {
-        let Plan::Diffusion(plan) = plan;
-        Source::Diffusion(Box::new(diffusion::Connection::new(*plan, first, waker, now)))
+        match plan {
+            Plan::Diffusion(plan) => {
+                Source::Diffusion(Box::new(diffusion::Connection::new(*plan, first, waker, now)))
+            }
+            Plan::Poll(plan) => Source::Poll(Box::new(poll::Poll::new(*plan, first, now))),
+        }
     }
 
     /// The poll saw something of the socket of `token`.
     pub fn note(&mut self, token: Token, readiness: Readiness) {
-        let Source::Diffusion(source) = self;
-        source.note(token, readiness);
+        match self {
+            Source::Diffusion(source) => source.note(token, readiness),
+            Source::Poll(source) => source.note(token, readiness),
+        }
     }
 
     /// When [`Source::advance`] has something to do, readiness apart.
     pub fn deadline(&self) -> Option<Instant> {
-        let Source::Diffusion(source) = self;
-        source.deadline()
+        match self {
+            Source::Diffusion(source) => source.deadline(),
+            Source::Poll(source) => source.deadline(),
+        }
     }
 
     /// Does what is due, and what a readiness event may have made possible.
     pub fn advance(&mut self, registry: &Registry, now: Instant) {
-        let Source::Diffusion(source) = self;
-        source.advance(registry, now);
+        match self {
+            Source::Diffusion(source) => source.advance(registry, now),
+            Source::Poll(source) => source.advance(registry, now),
+        }
     }
 
     /// One read of a socket; how many bytes.
     pub fn read(&mut self, now: Instant) -> usize {
-        let Source::Diffusion(source) = self;
-        source.read(now)
+        match self {
+            Source::Diffusion(source) => source.read(now),
+            Source::Poll(source) => source.read(now),
+        }
     }
 
     /// The next event; none if more must be read.
     #[inline]
     pub fn next_event(&mut self, now: Instant) -> Option<Event<'_>> {
-        let Source::Diffusion(source) = self;
-        source.next_event(now)
+        match self {
+            Source::Diffusion(source) => source.next_event(now),
+            Source::Poll(source) => source.next_event(),
+        }
     }
 
     /// If several messages are at hand that were not before: the topics of the deltas among them.
     #[inline]
     pub fn look_ahead(&mut self) -> Option<impl Iterator<Item = &[u8]>> {
-        let Source::Diffusion(source) = self;
-        source.look_ahead()
+        match self {
+            Source::Diffusion(source) => source.look_ahead(),
+            Source::Poll(_) => None,
+        }
     }
 
     /// Whether all that came is read: sockets and everything above them are empty.
     pub fn is_drained(&self) -> bool {
-        let Source::Diffusion(source) = self;
-        source.is_drained()
+        match self {
+            Source::Diffusion(source) => source.is_drained(),
+            Source::Poll(source) => source.is_drained(),
+        }
     }
 
     /// Writes what is to be sent, as far as the sockets take it.
     pub fn flush(&mut self) {
-        let Source::Diffusion(source) = self;
-        source.flush();
+        match self {
+            Source::Diffusion(source) => source.flush(),
+            Source::Poll(_) => {}
+        }
     }
 
     /// Asks for a topic; again, if it was asked for: a fresh snapshot follows. Without a connection nothing happens: all that is
@@ -96,90 +124,128 @@ impl Source {
     /// # Errors
     /// [`FollowError`]: nothing has changed then.
     pub fn follow(&mut self, topic: &str) -> Result<(), FollowError> {
-        let Source::Diffusion(source) = self;
-        source.follow(topic)
+        match self {
+            Source::Diffusion(source) => source.follow(topic),
+            Source::Poll(source) => source.follow(topic),
+        }
     }
 
     /// As [`Source::follow`], unless the earlier session has the topic and goes on: then there is no snapshot, and
     /// [`Source::is_loaded`] holds for it.
     pub fn keep(&mut self, topic: &str) -> Result<(), FollowError> {
-        let Source::Diffusion(source) = self;
-        source.keep(topic)
+        match self {
+            Source::Diffusion(source) => source.keep(topic),
+            Source::Poll(source) => source.keep(topic),
+        }
+    }
+
+    /// What the match list says of the match of `topic` changed.
+    pub fn listed(&mut self, topic: &str) {
+        match self {
+            Source::Diffusion(_) => {}
+            Source::Poll(source) => source.listed(topic),
+        }
     }
 
     /// Gives a topic up. Messages on their way still come.
     pub fn unfollow(&mut self, topic: &str) {
-        let Source::Diffusion(source) = self;
-        source.unfollow(topic);
+        match self {
+            Source::Diffusion(source) => source.unfollow(topic),
+            Source::Poll(source) => source.unfollow(topic),
+        }
     }
 
     pub fn is_connected(&self) -> bool {
-        let Source::Diffusion(source) = self;
-        source.is_connected()
+        match self {
+            Source::Diffusion(source) => source.is_connected(),
+            Source::Poll(source) => source.is_connected(),
+        }
     }
 
     /// Whether the snapshot of a topic came, on this connection or before in the session that goes on.
     pub fn is_loaded(&self, topic: &str) -> bool {
-        let Source::Diffusion(source) = self;
-        source.is_loaded(topic)
+        match self {
+            Source::Diffusion(source) => source.is_loaded(topic),
+            Source::Poll(source) => source.is_loaded(topic),
+        }
     }
 
     pub fn asked(&self) -> u32 {
-        let Source::Diffusion(source) = self;
-        source.asked()
+        match self {
+            Source::Diffusion(source) => source.asked(),
+            Source::Poll(source) => source.asked(),
+        }
     }
 
     /// Of those, the ones that were asked for more than once and never answered.
     pub fn unanswered(&self) -> u32 {
-        let Source::Diffusion(source) = self;
-        source.unanswered()
+        match self {
+            Source::Diffusion(source) => source.unanswered(),
+            Source::Poll(_) => 0,
+        }
     }
 
     /// Bytes that came and are not applied.
     pub fn receive_queue(&self) -> u64 {
-        let Source::Diffusion(source) = self;
-        source.receive_queue()
+        match self {
+            Source::Diffusion(source) => source.receive_queue(),
+            Source::Poll(source) => source.receive_queue(),
+        }
     }
 
     /// What was skipped or not right, since the beginning.
     pub fn errors(&self) -> u64 {
-        let Source::Diffusion(source) = self;
-        source.errors()
+        match self {
+            Source::Diffusion(source) => source.errors(),
+            Source::Poll(source) => source.errors(),
+        }
     }
 
     /// From the next connection on, what is received is kept for [`Source::take_received`].
     pub fn keep_received(&mut self) {
-        let Source::Diffusion(source) = self;
-        source.keep_received();
+        match self {
+            Source::Diffusion(source) => source.keep_received(),
+            Source::Poll(_) => {}
+        }
     }
 
     /// Gives what was received since the last time, as the session reads it, with the number of its connection.
     pub fn take_received(&mut self, take: &mut dyn FnMut(u64, &[u8])) {
-        let Source::Diffusion(source) = self;
-        source.take_received(take);
+        match self {
+            Source::Diffusion(source) => source.take_received(take),
+            Source::Poll(_) => {}
+        }
     }
 
     /// Connections so far, the one that stands included.
     pub fn connections(&self) -> u64 {
-        let Source::Diffusion(source) = self;
-        source.connections()
+        match self {
+            Source::Diffusion(source) => source.connections(),
+            Source::Poll(source) => source.connections(),
+        }
     }
 
     /// The permit of [`ConnectionEvent::PermitNeeded`](super::ConnectionEvent) is there.
     pub fn permit(&mut self, now: Instant) {
-        let Source::Diffusion(source) = self;
-        source.permit(now);
+        match self {
+            Source::Diffusion(source) => source.permit(now),
+            Source::Poll(_) => {}
+        }
     }
 
     /// The server sends at least this often.
     pub fn heartbeat(&mut self, every: Duration) {
-        let Source::Diffusion(source) = self;
-        source.heartbeat(every);
+        match self {
+            Source::Diffusion(source) => source.heartbeat(every),
+            Source::Poll(_) => {}
+        }
     }
 
     /// Closes the connection in the protocol's own way, as far as that goes at once.
     pub fn close(&mut self) {
-        let Source::Diffusion(source) = self;
-        source.close();
+        match self {
+            Source::Diffusion(source) => source.close(),
+            Source::Poll(source) => source.close(),
+        }
     }
 }

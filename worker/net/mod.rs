@@ -2,9 +2,11 @@
 //!
 //! `resolve` turns a name into addresses off the loop, `connect` tries them in turn and gives a `socket`, plain or TLS (`tls` says
 //! whom to trust); `reconnect` says when the next attempt may be made, and whether an open connection can be relied on;
-//! `watch` is what a poll watches a socket for. Nothing here knows a protocol. Callers: `feed`, and the loops for `watch`.
+//! `watch` is what a poll watches a socket for. Nothing of these knows a protocol; `http` asks many HTTP servers at once, with
+//! sockets of its own. Callers: `feed`, and the loops for `watch`.
 
 mod connect;
+pub mod http;
 mod reconnect;
 mod resolve;
 mod socket;

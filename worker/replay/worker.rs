@@ -74,7 +74,12 @@ impl Worker {
         feed: &FeedConfig,
         (id, slot, generation): (FeedId, SlotId, Generation),
     ) -> Result<Worker, String> {
-        let Plan::Diffusion(plan) = Plan::new(config, feed)?;
+        let plan = match Plan::new(config, feed)? {
+            Plan::Diffusion(plan) => plan,
+            Plan::Poll(_) => {
+                return Err(format!("{}: what a polled feed receives is not recorded", feed.name));
+            }
+        };
         Ok(Worker {
             feed_name: feed.name.clone(),
             config: plan.session.clone(),
@@ -174,6 +179,7 @@ impl Worker {
                     | ConnectionEvent::Lost(_),
                 )
                 | Event::Status { .. }
+                | Event::Unchanged { .. }
                 | Event::Skipped(_)
                 | Event::QueueDepth(_) => Ok(()),
             };

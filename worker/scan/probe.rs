@@ -443,7 +443,10 @@ impl Probe<'_> {
                     seen.skipped.push(format!("the server reports '{status}' for '{topic}'"));
                 }
                 Event::Skipped(why) => seen.skipped.push(why),
-                Event::Connection(ConnectionEvent::Up) | Event::Removed { .. } | Event::QueueDepth(_) => {}
+                Event::Connection(ConnectionEvent::Up)
+                | Event::Unchanged { .. }
+                | Event::Removed { .. }
+                | Event::QueueDepth(_) => {}
             }
         }
         if permit_needed {

@@ -5,11 +5,13 @@
 //! read and printed.
 
 mod diffusion;
+mod poll;
 mod reading;
 mod rooms;
 mod section;
 
 pub use diffusion::{DiffusionConfig, Payload, Protocol};
+pub use poll::{Join, LIST_TOPIC, Page, PageBy, PollConfig, PollSource, Role};
 pub use reading::{
     ClockReading, EventReading, ExtraRule, Listed, MarketReading, Ordered, Reading, SidesReading, StatReading,
 };
@@ -79,13 +81,15 @@ section! {
         /// The password, once resolved. Never read from or written to the file.
         password: Secret,
         + diffusion: DiffusionConfig,
+        + poll: PollConfig,
         + rooms: RoomsConfig,
     }
 }
 
 impl FeedConfig {
     fn keys() -> impl Iterator<Item = &'static str> {
-        FeedConfig::KEYS.iter().chain(DiffusionConfig::KEYS).chain(RoomsConfig::KEYS).copied()
+        let sections = [FeedConfig::KEYS, DiffusionConfig::KEYS, PollConfig::KEYS, RoomsConfig::KEYS];
+        sections.into_iter().flatten().copied()
     }
 
     fn read_key<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
@@ -93,6 +97,8 @@ impl FeedConfig {
             self.read(key, map)
         } else if DiffusionConfig::KEYS.contains(&key) {
             self.diffusion.read(key, map)
+        } else if PollConfig::KEYS.contains(&key) {
+            self.poll.read(key, map)
         } else {
             self.rooms.read(key, map)
         }
@@ -120,7 +126,8 @@ impl Serialize for FeedConfig {
         match self.kind {
             FeedKind::Diffusion => self.diffusion.write(&mut map)?,
             FeedKind::Rooms => self.rooms.write(&mut map)?,
-            FeedKind::Poll | FeedKind::Push => {}
+            FeedKind::Poll => self.poll.write(&mut map)?,
+            FeedKind::Push => {}
         }
         map.end()
     }
@@ -145,6 +152,9 @@ impl<'de> Visitor<'de> for FeedVisitor {
         let mut feed = FeedConfig::default();
         while let Some(KnownKey(key)) = map.next_key()? {
             feed.read_key(key, &mut map)?;
+        }
+        if feed.kind == FeedKind::Poll {
+            poll::derive(&mut feed);
         }
         Ok(feed)
     }

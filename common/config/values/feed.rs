@@ -1,6 +1,6 @@
 //! What all feeds have.
 
-use super::{MAX_NAME, check_plain, diffusion, positive, transport};
+use super::{MAX_NAME, check_plain, diffusion, poll, positive, transport};
 use crate::config::check::Findings;
 use crate::config::feed::{FeedConfig, FeedKind, Strategy};
 use crate::config::locate::Place;
@@ -10,7 +10,8 @@ pub(super) fn check(feed: &mut FeedConfig, index: usize, findings: &mut Findings
     check_name(&feed.name, &at("name"), findings);
     match feed.kind {
         FeedKind::Diffusion => diffusion::check(feed, index, findings),
-        FeedKind::Poll | FeedKind::Rooms | FeedKind::Push => {}
+        FeedKind::Poll => poll::check(feed, index, findings),
+        FeedKind::Rooms | FeedKind::Push => {}
     }
     for (key, text) in [("username", &feed.username), ("matches_file", &feed.matches_file)] {
         check_plain(text, &at(key), findings);

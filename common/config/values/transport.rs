@@ -1,7 +1,7 @@
 //! How a feed is reached: what belongs to which transport.
 
 use crate::config::check::Findings;
-use crate::config::feed::FeedConfig;
+use crate::config::feed::{FeedConfig, FeedKind};
 use crate::config::locate::Place;
 use crate::config::secret::REDACTED;
 
@@ -9,7 +9,11 @@ const OWN_HEADERS: [&str; 3] = ["host", "upgrade", "connection"];
 const OWN_PREFIX: &str = "sec-websocket-";
 
 pub(super) fn check(feed: &FeedConfig, index: usize, findings: &mut Findings<'_>) {
-    check_tls(feed, index, findings);
+    // Each source has a url of its own.
+    if feed.kind != FeedKind::Poll {
+        check_tls(feed, index, findings);
+        check_has_headers(feed, index, findings);
+    }
     check_headers(feed, index, findings);
 }
 
@@ -31,7 +35,7 @@ fn check_tls(feed: &FeedConfig, index: usize, findings: &mut Findings<'_>) {
     }
 }
 
-fn check_headers(feed: &FeedConfig, index: usize, findings: &mut Findings<'_>) {
+fn check_has_headers(feed: &FeedConfig, index: usize, findings: &mut Findings<'_>) {
     let at = Place::feed(index, "headers");
     if !feed.headers.is_empty() && !feed.url.transport.is_websocket() {
         findings.add(
@@ -40,6 +44,10 @@ fn check_headers(feed: &FeedConfig, index: usize, findings: &mut Findings<'_>) {
             "expected ws:// or wss:// in `url`, or it to be left out",
         );
     }
+}
+
+fn check_headers(feed: &FeedConfig, index: usize, findings: &mut Findings<'_>) {
+    let at = Place::feed(index, "headers");
     for (name, value) in feed.headers.expose() {
         let lower = name.to_ascii_lowercase();
         let token =

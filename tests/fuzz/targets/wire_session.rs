@@ -56,6 +56,7 @@ fn feed(session: &mut Session, bytes: &[u8], now: Instant) {
             Event::Connection(_)
             | Event::Removed { .. }
             | Event::Status { .. }
+            | Event::Unchanged { .. }
             | Event::Skipped(_)
             | Event::QueueDepth(_) => {}
         }

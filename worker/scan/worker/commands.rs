@@ -155,6 +155,9 @@ impl Worker {
 
     fn listed(&mut self, id: &MatchId, listing: Listing) {
         let Some(slot) = self.matches.slot(id) else { return };
+        for topic in self.matches.topics(slot) {
+            self.source.listed(&topic);
+        }
         self.record_mark(|| Mark::Listed { id: id.clone(), listing: listing.clone() });
         let now = Instant::now();
         let received = self.clock.received(now);

@@ -129,6 +129,13 @@ impl Worker {
                     let applied = parts.trees.delta(topic, body, received, &mut reporter);
                     count(meter, applied, &parts.feed_name);
                 }
+                Event::Unchanged { topic } => {
+                    meter.heard_at = now;
+                    let followed = parts.trees.owner(topic).and_then(|slot| reporter.matches.get_mut(slot));
+                    if let Some(followed) = followed {
+                        followed.touched_at = now;
+                    }
+                }
                 Event::Removed { topic } if parts.is_time(topic) => {
                     meter.acknowledged(topic);
                     meter.unloaded(topic);

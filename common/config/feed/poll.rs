@@ -1,0 +1,191 @@
+//! What a feed of kind `poll` has beside what all feeds have: what is asked for, how often, and how many requests at once.
+//!
+//! The form of a source says what it is, see [`Role`]. The rest of the program knows a feed's list, matches and topics by the fields that all
+//! feeds have; [`derive`] fills these from the sources.
+
+use super::section::section;
+use super::{FeedConfig, OverCap};
+use crate::config::secret::Secret;
+use crate::config::template::Template;
+use crate::config::units::Dur;
+use crate::config::url_template::UrlTemplate;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The topic of the match list: of all sources with a `list` together.
+pub const LIST_TOPIC: &str = "list";
+
+section! {
+    pub struct PollConfig {
+        /// Requests of one worker in flight at most.
+        window: u32 = 20,
+        /// Of them to one host.
+        per_host: u32 = 4,
+        /// How often a source is asked that does not say so itself.
+        interval: Dur = Dur::secs(5),
+        /// A match is asked for at the latest after this time, though its entry in the list did not change.
+        full_every: Dur = Dur::secs(60),
+        /// Requests of all workers in a day; 0: any number.
+        quota_per_day: u64 = 0,
+        /// `http://host:port`, `https://…`, `socks5://…`; empty: none.
+        proxy: String = String::new(),
+        /// Headers whose values are in the environment: name of the header, name of the variable.
+        headers_env: BTreeMap<String, String> = BTreeMap::new(),
+        /// Headers whose values are in files, in the first line: name of the header, path.
+        headers_file: BTreeMap<String, String> = BTreeMap::new(),
+        source: Vec<PollSource> = Vec::new(),
+        +
+        /// The values of `headers_env` and `headers_file`, once resolved. Never read from or written to the file.
+        secret_headers: BTreeMap<String, Secret>,
+    }
+}
+
+/// Something that is asked for again and again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PollSource {
+    /// Unique in its feed.
+    pub name: String,
+    /// `{ID}`: a match's id; `{NAME:/pointer}`: from the newest answer of the source that `after` names.
+    pub url: UrlTemplate,
+    /// How often it is asked; left out: the feed's `interval`, and where it is asked match by match with a list beside it: only when the
+    /// match's entry in the list changed, and each `full_every`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub every: Option<Dur>,
+    /// JSON pointer (RFC 6901) of the array of matches; empty: the answer itself. Left out: this is no list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub list: Option<String>,
+    /// JSON pointers, in an entry of the list or in the document; empty or pointing nowhere: unknown.
+    pub id: String,
+    pub title: String,
+    pub state: String,
+    pub time: String,
+    /// JSON pointer of the array of events; empty: there is none.
+    pub events: String,
+    /// How a list goes on beyond its first answer; left out: it does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub page: Option<Page>,
+    pub join: Join,
+    /// The source from whose newest answer the url is filled, one after the other; empty: none.
+    pub after: String,
+    /// How long an answer may take.
+    pub whole: Dur,
+    /// The longest without a byte.
+    pub idle: Dur,
+}
+
+impl Default for PollSource {
+    fn default() -> Self {
+        PollSource {
+            name: String::new(),
+            url: UrlTemplate::default(),
+            every: None,
+            list: None,
+            id: "/id".to_owned(),
+            title: String::new(),
+            state: String::new(),
+            time: String::new(),
+            events: String::new(),
+            page: None,
+            join: Join::Each,
+            after: String::new(),
+            whole: Dur::secs(300),
+            idle: Dur::secs(30),
+        }
+    }
+}
+
+/// How the next page of a list is asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Page {
+    pub by: PageBy,
+    /// The parameter of the url that names the page; not for `link`.
+    pub param: String,
+    /// Entries of a full page: one with fewer is the last. 0: only an empty one is.
+    pub size: u32,
+    /// By cursor: JSON pointer of the next page's.
+    pub next: String,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PageBy {
+    /// `param` counts pages from 1.
+    #[default]
+    Number,
+    /// `param` counts entries from 0.
+    Offset,
+    Cursor,
+    /// The answer has a Link header with rel="next".
+    Link,
+}
+
+/// When the answers of a match's sources are published.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Join {
+    /// As they arrive.
+    #[default]
+    Each,
+    /// Once all are there.
+    All,
+}
+
+/// What a source is, by its form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Its array's entries are matches.
+    List,
+    /// Asked for each match.
+    PerMatch,
+    /// A match of its own, with the source's name as its id.
+    Document,
+    /// What it answers is only for the urls of others.
+    Step,
+}
+
+impl PollConfig {
+    pub fn has_list(&self) -> bool {
+        self.source.iter().any(|source| source.list.is_some())
+    }
+
+    /// What a source is.
+    pub fn role(&self, source: &PollSource) -> Role {
+        let is_needed = || self.source.iter().any(|other| other.after == source.name);
+        let per_match = || self.source.iter().any(|other| other.list.is_some() || other.url.has_id());
+        if source.list.is_some() {
+            Role::List
+        } else if source.url.has_id() {
+            Role::PerMatch
+        } else if per_match() && is_needed() {
+            Role::Step
+        } else {
+            Role::Document
+        }
+    }
+
+    fn of(&self, role: Role) -> impl Iterator<Item = &PollSource> {
+        self.source.iter().filter(move |source| self.role(source) == role)
+    }
+}
+
+/// Fills in what all feeds have: the topics, and that a match is given up before another worker takes it, since both would be asking.
+pub(super) fn derive(feed: &mut FeedConfig) {
+    let poll = &feed.poll;
+    let of = |template: &str| template.parse::<Template>().ok();
+    feed.diffusion.time_topic.clear();
+    feed.diffusion.match_id = of("{ID}").unwrap_or_else(|| feed.diffusion.match_id.clone());
+    feed.diffusion.list_topic = if poll.has_list() { LIST_TOPIC.to_owned() } else { String::new() };
+    let per_match: Vec<Template> =
+        poll.of(Role::PerMatch).filter_map(|source| of(&format!("{}/{{ID}}", source.name))).collect();
+    if per_match.is_empty() && !poll.has_list() {
+        feed.diffusion.match_topics = of("{ID}").into_iter().collect();
+        feed.matches = poll.of(Role::Document).map(|source| source.name.clone()).collect();
+    } else {
+        feed.diffusion.match_topics = per_match;
+    }
+    feed.break_before_make = true;
+    // There is no connection whose cap could be learned.
+    feed.over_cap = OverCap::Ignore;
+}

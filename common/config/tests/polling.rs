@@ -1,0 +1,104 @@
+//! Feeds of kind `poll`: what their sources are, and mistakes in them.
+
+use super::*;
+use crate::config::{Config, Role};
+
+const API: &str = r#"
+[[feed]]
+name = "api"
+kind = "poll"
+[[feed.source]]
+name = "matches"
+url = "https://h/matches?status=inprogress&key={token:/key}"
+list = "/matches"
+after = "token"
+page = { by = "number", param = "page", size = 100 }
+[[feed.source]]
+name = "events"
+url = "https://h/matches/{ID}/events"
+[[feed.source]]
+name = "token"
+url = "https://h/token"
+every = "60s"
+"#;
+
+fn mistakes_of(text: &str) -> Vec<String> {
+    let errors = errors(text);
+    let built = |message: &&crate::config::Mistake| !message.message.contains("not in this build");
+    errors.mistakes().iter().filter(built).map(|mistake| mistake.message.clone()).collect()
+}
+
+#[test]
+fn the_form_of_a_source_says_what_it_is_and_the_topics_follow() {
+    let config: Config = toml::from_str(API).unwrap();
+    let feed = &config.feed[0];
+    let roles: Vec<_> = feed.poll.source.iter().map(|source| feed.poll.role(source)).collect();
+    assert_eq!(roles, [Role::List, Role::PerMatch, Role::Step]);
+    assert_eq!(feed.diffusion.list_topic, "list");
+    assert_eq!(feed.diffusion.match_topics, ["events/{ID}".parse().unwrap()]);
+    assert!(feed.break_before_make && feed.matches.is_empty());
+    assert_eq!(mistakes_of(API), Vec::<String>::new());
+    let child = Config::from_child_json(&config.to_child_json().unwrap()).unwrap();
+    assert_eq!(child, config);
+    let again: Config = toml::from_str(&config.to_toml()).unwrap();
+    assert_eq!(again, config);
+}
+
+#[test]
+fn documents_are_matches_by_their_names() {
+    let text = "[[feed]]\nkind = \"poll\"\n[[feed.source]]\nname = \"a\"\nurl = \"http://h/a\"\n[[feed.source]]\nname = \"b\"\nurl = \"http://h/b\"\n";
+    let config: Config = toml::from_str(text).unwrap();
+    assert_eq!(config.feed[0].matches, ["a", "b"]);
+    assert_eq!(config.feed[0].diffusion.match_topics, ["{ID}".parse().unwrap()]);
+    assert_eq!(config.feed[0].diffusion.list_topic, "");
+}
+
+#[test]
+fn mistakes_in_sources_are_named() {
+    let with = |source: &str| format!("{API}[[feed.source]]\nname = \"more\"\n{source}\n");
+    for (source, message) in [
+        ("url = \"https://h/{ID}\"\nevery = \"0s\"", "no time at all"),
+        ("url = \"https://h/{ID}\"\nid = \"x\"", "no JSON pointer"),
+        ("url = \"https://h/{ID}\"\nafter = \"nobody\"", "no source is called that"),
+        ("url = \"https://h/{ID}/{events:/x}\"", "the url needs an answer of `events`"),
+        (
+            "url = \"https://h/{ID}/{more:/x}\"\nafter = \"more\"",
+            "the sources wait for each other in a circle",
+        ),
+        ("url = \"https://h/x\"", "a document beside matches"),
+        ("url = \"https://h/{ID}\"\npage = { by = \"link\" }", "only a list has pages"),
+        ("url = \"file:///x\"", "bad scheme of a url"),
+        ("", "a source without a url"),
+    ] {
+        let found = mistakes_of(&with(source));
+        assert!(found.iter().any(|found| found.contains(message)), "{source}: {found:?}");
+    }
+    let twice = API.replace("name = \"token\"", "name = \"events\"");
+    assert!(mistakes_of(&twice).iter().any(|found| found.contains("two sources are called `events`")));
+    let none = "[[feed]]\nkind = \"poll\"\n";
+    assert!(mistakes_of(none).iter().any(|found| found.contains("without a source")));
+}
+
+#[test]
+fn keys_come_from_the_environment_or_a_file_and_are_shown_nowhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("key");
+    std::fs::write(&file, "hunter2\n").unwrap();
+    let text = API.replace(
+        "[[feed.source]]\nname = \"matches\"",
+        &format!(
+            "headers_file = {{ X-Key = {:?} }}\n[[feed.source]]\nname = \"matches\"",
+            file.to_str().unwrap()
+        ),
+    );
+    let mut config: Config = toml::from_str(&text).unwrap();
+    config.feed[0].poll.secret_headers = config.feed[0].read_headers().unwrap();
+    for shown in [config.to_toml(), format!("{config:?}"), serde_json::to_string(&config).unwrap()] {
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
+    let child = Config::from_child_json(&config.to_child_json().unwrap()).unwrap();
+    assert_eq!(child.feed[0].headers.expose().get("X-Key").map(String::as_str), Some("hunter2"));
+    std::fs::remove_file(&file).unwrap();
+    let (key, why) = config.feed[0].read_headers().unwrap_err();
+    assert!(key == "headers_file" && why.starts_with("X-Key: "), "{why}");
+}

@@ -1,0 +1,209 @@
+//! What is asked for again and again: each topic, or each source of the list, one ask; and the table of them.
+//!
+//! Invariants: an ask has at most one request at a time; who waits for a time stands in `waiting`, whose turn has come in `ready`, who is
+//! asked in `running`, and [`AskTable::go`] alone moves it. A request's number is used once, so an answer that comes too late finds nobody.
+
+use super::chain::ChainKey;
+use super::plan::SourceIndex;
+use super::round::Round;
+use super::schedule::Number;
+use super::verdict::Validators;
+use hashbrown::HashMap;
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Instant;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct AskId(u64);
+
+#[derive(Debug)]
+pub(super) struct Ask {
+    pub(super) source: SourceIndex,
+    /// The id of its match; empty where it is not of one.
+    pub(super) id: String,
+    pub(super) topic: String,
+    /// Who of its chain it must not run beside; none where it stands alone.
+    pub(super) chain: Option<ChainKey>,
+    pub(super) state: State,
+    pub(super) again: Again,
+    pub(super) held: Held,
+    pub(super) health: Health,
+    /// In a row.
+    pub(super) failures: u32,
+    pub(super) round: Round,
+    /// When the round began that is under way, or was the last.
+    pub(super) since: Instant,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    Waiting(Instant),
+    /// Its turn has come.
+    Due,
+    /// Its turn has come, but another ask must be answered before.
+    Blocked,
+    Running(Number),
+}
+
+/// When it is asked again, once it is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Again {
+    AtInterval,
+    /// Something happened while it was asked that the answer may not have.
+    AtOnce,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Health {
+    Unknown,
+    Up,
+    Failing,
+}
+
+/// What is known of the newest answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Held {
+    pub(super) validators: Validators,
+    /// Of its body; none if the next body is to be given in any case.
+    pub(super) hash: Option<u64>,
+    pub(super) given: Given,
+    /// What others need of it, in the order in which its plan names it; none before the first answer.
+    pub(super) values: Option<Vec<Option<String>>>,
+}
+
+/// Whether the topic has a snapshot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Given {
+    #[default]
+    No,
+    Yes,
+}
+
+impl Ask {
+    pub(super) fn new(
+        source: SourceIndex,
+        id: String,
+        topic: String,
+        chain: Option<ChainKey>,
+        due: Instant,
+    ) -> Ask {
+        Ask {
+            source,
+            id,
+            topic,
+            chain,
+            state: State::Waiting(due),
+            again: Again::AtInterval,
+            held: Held::default(),
+            health: Health::Unknown,
+            failures: 0,
+            round: Round::default(),
+            since: due,
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct AskTable {
+    asks: HashMap<AskId, Ask>,
+    places: HashMap<(SourceIndex, String), AskId>,
+    waiting: BTreeSet<(Instant, AskId)>,
+    ready: VecDeque<AskId>,
+    running: HashMap<Number, AskId>,
+    inserted: u64,
+}
+
+impl AskTable {
+    pub(super) fn insert(&mut self, ask: Ask) -> AskId {
+        self.inserted += 1;
+        let id = AskId(self.inserted);
+        self.places.insert((ask.source, ask.id.clone()), id);
+        let state = ask.state;
+        self.asks.insert(id, ask);
+        self.go(id, state);
+        id
+    }
+
+    pub(super) fn remove(&mut self, id: AskId) -> Option<Ask> {
+        let ask = self.asks.remove(&id)?;
+        self.places.remove(&(ask.source, ask.id.clone()));
+        self.leave(id, ask.state);
+        Some(ask)
+    }
+
+    pub(super) fn get(&self, id: AskId) -> Option<&Ask> {
+        self.asks.get(&id)
+    }
+
+    /// Not for its state, which [`AskTable::go`] changes.
+    pub(super) fn get_mut(&mut self, id: AskId) -> Option<&mut Ask> {
+        self.asks.get_mut(&id)
+    }
+
+    pub(super) fn find(&self, source: SourceIndex, id: &str) -> Option<AskId> {
+        self.places.get(&(source, id.to_owned())).copied()
+    }
+
+    pub(super) fn of_source(&self, source: SourceIndex) -> Vec<AskId> {
+        self.asks.iter().filter(|(_, ask)| ask.source == source).map(|(id, _)| *id).collect()
+    }
+
+    pub(super) fn ids(&self) -> Vec<AskId> {
+        self.asks.keys().copied().collect()
+    }
+
+    pub(super) fn asked_as(&self, number: Number) -> Option<AskId> {
+        self.running.get(&number).copied()
+    }
+
+    /// When the next one's turn comes; of those that are ready it is past.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.waiting.first().map(|(at, _)| *at)
+    }
+
+    /// The turn has come of those that waited until now.
+    pub(super) fn wake(&mut self, now: Instant) {
+        while let Some((_, id)) = self.waiting.first().copied().filter(|(at, _)| *at <= now) {
+            self.go(id, State::Due);
+        }
+    }
+
+    /// The next whose turn has come. It is for the caller to let it go on.
+    pub(super) fn next_ready(&mut self) -> Option<AskId> {
+        loop {
+            let id = self.ready.pop_front()?;
+            if self.get(id).is_some_and(|ask| ask.state == State::Due) {
+                return Some(id);
+            }
+        }
+    }
+
+    /// The one transition.
+    pub(super) fn go(&mut self, id: AskId, to: State) {
+        let Some(ask) = self.asks.get_mut(&id) else { return };
+        let from = std::mem::replace(&mut ask.state, to);
+        self.leave(id, from);
+        match to {
+            State::Waiting(at) => {
+                self.waiting.insert((at, id));
+            }
+            State::Due => self.ready.push_back(id),
+            State::Blocked => {}
+            State::Running(number) => {
+                self.running.insert(number, id);
+            }
+        }
+    }
+
+    fn leave(&mut self, id: AskId, from: State) {
+        match from {
+            State::Waiting(at) => {
+                self.waiting.remove(&(at, id));
+            }
+            // In `ready` it is passed over.
+            State::Due | State::Blocked => {}
+            State::Running(number) => {
+                self.running.remove(&number);
+            }
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! A feed that is asked again and again over HTTP: a window of requests, whoever arrives first is processed first.
+//!
+//! `source` is the [`Poll`] that the loop drives: `net::http` under a `schedule` (pure), which says what is asked when, takes what came,
+//! and tells what of it is new. Of that, `ask` is one topic's state, `chain` who waits for whom, `round` the pages of a list, `lists`
+//! the match list put together, `verdict` what an answer means, `backoff` how long to wait after a failure, `json` finds values by
+//! pointers. All of it is made from a `plan`. A source that fails is that topic's state, never the whole connection's.
+
+mod ask;
+mod backoff;
+mod chain;
+mod json;
+mod lists;
+mod plan;
+mod round;
+mod schedule;
+mod source;
+mod verdict;
+
+#[cfg(test)]
+mod tests;
+
+pub use plan::{Plan, SourceIndex, SourcePlan};
+pub use schedule::{Number, Schedule, Told, Wanted};
+pub use source::Poll;

@@ -1,0 +1,137 @@
+//! What a feed's settings make of its sources.
+
+use crate::net::http::Request;
+use std::time::Duration;
+use touchline_common::config::{Config, FeedConfig, Page, PollSource, Role, UrlTemplate};
+
+/// The place of a source in its feed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SourceIndex(pub usize);
+
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub sources: Vec<SourcePlan>,
+    pub window: usize,
+    pub per_host: usize,
+    /// Topics that one worker follows at most.
+    pub topics_max: usize,
+    /// Bytes of an answer at most, and of all pages of a list.
+    pub body_limit: usize,
+    pub headers: Vec<(String, String)>,
+    pub proxy: String,
+    pub ca_file: String,
+    pub insecure: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct SourcePlan {
+    pub name: String,
+    pub url: UrlTemplate,
+    pub role: Role,
+    /// From the start of one request for a topic to the start of its next, at the latest.
+    pub every: Duration,
+    /// The first requests of its topics are spread over this time.
+    pub spread: Duration,
+    /// JSON pointers: of the array in a list's answer, of the id in its entries.
+    pub list: String,
+    pub id: String,
+    pub page: Option<Page>,
+    pub after: Option<SourceIndex>,
+    /// JSON pointers of what the urls of others need from its answers.
+    pub needed: Vec<String>,
+    pub whole: Duration,
+    pub idle: Duration,
+}
+
+impl Plan {
+    /// From the settings of a feed.
+    ///
+    /// # Errors
+    /// A source that names another which is not there.
+    pub fn new(config: &Config, feed: &FeedConfig) -> Result<Plan, String> {
+        let poll = &feed.poll;
+        let sources: Result<Vec<_>, _> = poll.source.iter().map(|source| source_plan(feed, source)).collect();
+        Ok(Plan {
+            sources: sources?,
+            window: poll.window as usize,
+            per_host: poll.per_host as usize,
+            topics_max: feed.worker_capacity() as usize,
+            body_limit: config.limits.inflated.len(),
+            headers: feed
+                .headers
+                .expose()
+                .iter()
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect(),
+            proxy: poll.proxy.clone(),
+            ca_file: feed.ca_file.clone(),
+            insecure: feed.insecure,
+        })
+    }
+
+    /// The request for `url`, of a source.
+    pub fn request(
+        &self,
+        source: SourceIndex,
+        url: String,
+        more_headers: impl Iterator<Item = (String, String)>,
+    ) -> Option<Request> {
+        let source = self.sources.get(source.0)?;
+        Some(Request {
+            url,
+            headers: self.headers.iter().cloned().chain(more_headers).collect(),
+            proxy: self.proxy.clone(),
+            ca_file: self.ca_file.clone(),
+            insecure: self.insecure,
+            whole: source.whole,
+            idle: source.idle,
+            body_limit: self.body_limit,
+        })
+    }
+}
+
+fn source_plan(feed: &FeedConfig, source: &PollSource) -> Result<SourcePlan, String> {
+    let sources = &feed.poll.source;
+    let after = if source.after.is_empty() {
+        None
+    } else {
+        let place = sources.iter().position(|other| other.name == source.after);
+        let none = || format!("after: there is no source {} in {}", source.after, feed.name);
+        Some(SourceIndex(place.ok_or_else(none)?))
+    };
+    let mut needed: Vec<String> = Vec::new();
+    let named = |(name, pointer): (&str, &str)| (name == source.name).then(|| pointer.to_owned());
+    for pointer in sources.iter().flat_map(|other| other.url.answers()).filter_map(named) {
+        if !needed.contains(&pointer) {
+            needed.push(pointer);
+        }
+    }
+    let every = every(feed, source);
+    Ok(SourcePlan {
+        name: source.name.clone(),
+        url: source.url.clone(),
+        role: feed.poll.role(source),
+        every,
+        spread: every.min(feed.poll.interval.get()),
+        list: source.list.clone().unwrap_or_default(),
+        id: source.id.clone(),
+        page: source.page.clone(),
+        after,
+        needed,
+        whole: source.whole.get(),
+        idle: source.idle.get(),
+    })
+}
+
+fn every(feed: &FeedConfig, source: &PollSource) -> Duration {
+    let poll = &feed.poll;
+    let (interval, full) = (poll.interval.get(), poll.full_every.get());
+    match (poll.role(source), source.every) {
+        // A change of its entry in the list has it asked for before.
+        (Role::PerMatch, None) if poll.has_list() => full,
+        (Role::PerMatch, Some(every)) if poll.has_list() => every.get().min(full),
+        (Role::List | Role::PerMatch | Role::Document | Role::Step, every) => {
+            every.map_or(interval, |every| every.get())
+        }
+    }
+}

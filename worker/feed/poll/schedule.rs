@@ -1,0 +1,570 @@
+//! What is asked when, and what of the answers is new. Pure: topics, answers and the time in, requests and news out.
+//!
+//! Invariants: a topic has one request at a time, so no answer is older than one that was applied; a failure delays that topic alone,
+//! and where the server says so its source; nothing is given twice that did not change. How many requests are in flight, and to which
+//! host, is `net::http`'s to decide: who is slow holds places of its own host.
+
+use super::ask::{Again, Ask, AskId, AskTable, Given, Health, State};
+use super::backoff::{self, Kind};
+use super::chain::{ChainKey, Chains};
+use super::json;
+use super::lists::Lists;
+use super::plan::{Plan, SourceIndex, SourcePlan};
+use super::round::{Progress, Round, hash};
+use super::verdict::{Validators, Verdict, judge};
+use crate::feed::{FollowError, TOPIC_MAX};
+use crate::net::http::{Answer, HttpError};
+use hashbrown::HashMap;
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use touchline_common::config::{LIST_TOPIC, Role};
+
+/// A request, of one schedule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Number(pub u64);
+
+/// A request that is to be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    pub number: Number,
+    pub source: SourceIndex,
+    pub url: String,
+    pub validators: Validators,
+}
+
+/// What is new.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told {
+    Snapshot {
+        topic: String,
+        body: Vec<u8>,
+    },
+    /// The whole body again, which is another one than before.
+    Delta {
+        topic: String,
+        body: Vec<u8>,
+    },
+    Unchanged {
+        topic: String,
+    },
+    Removed {
+        topic: String,
+    },
+    /// A topic's source fails, or answers again.
+    Health(String),
+}
+
+#[derive(Debug)]
+pub struct Schedule {
+    plan: Arc<Plan>,
+    table: AskTable,
+    /// What is followed.
+    topics: HashMap<String, Vec<AskId>>,
+    chains: Chains,
+    /// Sources that are not asked before a time, as their servers said.
+    holds: HashMap<SourceIndex, Instant>,
+    lists: Lists,
+    told: VecDeque<Told>,
+    /// Requests that nobody waits for any more.
+    given_up: Vec<Number>,
+    /// How many topics of a source were followed so far.
+    followed: HashMap<SourceIndex, u32>,
+    numbers: u64,
+    random: u64,
+    errors: u64,
+}
+
+impl Schedule {
+    /// Nothing is followed yet. `random` is any number: waits after failures are made from it.
+    pub fn new(plan: Arc<Plan>, random: u64) -> Schedule {
+        let lists = sources_of(&plan, Role::List).map(|(at, source)| (at, source.name.clone()));
+        Schedule {
+            lists: Lists::new(lists),
+            plan,
+            table: AskTable::default(),
+            topics: HashMap::new(),
+            chains: Chains::default(),
+            holds: HashMap::new(),
+            told: VecDeque::new(),
+            given_up: Vec::new(),
+            followed: HashMap::new(),
+            numbers: 0,
+            random,
+            errors: 0,
+        }
+    }
+
+    /// Asks for a topic from now on; again, if it is followed: its next answer is given as a snapshot.
+    ///
+    /// # Errors
+    /// [`FollowError`]: no source has this topic, or there are too many.
+    pub fn follow(&mut self, topic: &str, now: Instant) -> Result<(), FollowError> {
+        if let Some(asks) = self.topics.get(topic).cloned() {
+            self.refresh(topic, &asks, now);
+            return Ok(());
+        }
+        let plan = Arc::clone(&self.plan);
+        let sources = sources_for(&plan, topic);
+        if sources.is_empty() || topic.len() > TOPIC_MAX {
+            return Err(FollowError::Name { topic: topic.as_bytes().to_vec() });
+        }
+        if self.topics.len() >= plan.topics_max {
+            return Err(FollowError::Full { limit: plan.topics_max });
+        }
+        for (at, _) in sources_of(&plan, Role::Step) {
+            if self.table.find(at, "").is_none() {
+                self.add(at, "", "", now);
+            }
+        }
+        let asks = sources.into_iter().map(|(at, id)| self.add(at, id, topic, now)).collect();
+        self.topics.insert(topic.to_owned(), asks);
+        Ok(())
+    }
+
+    /// Gives a topic up.
+    pub fn unfollow(&mut self, topic: &str) {
+        let Some(asks) = self.topics.remove(topic) else { return };
+        for ask in asks {
+            self.drop_ask(ask);
+        }
+        if topic == LIST_TOPIC {
+            self.lists.clear();
+        }
+        if self.topics.is_empty() {
+            // What is left only served others.
+            for ask in self.table.ids() {
+                self.drop_ask(ask);
+            }
+        }
+    }
+
+    /// What the list says of the match of `topic` is not what it was: it is asked for at once.
+    pub fn changed(&mut self, topic: &str, now: Instant) {
+        // Who follows the list has seen it there.
+        if !self.is_followed(LIST_TOPIC) {
+            for ask in self.topics.get(topic).cloned().unwrap_or_default() {
+                self.hasten(ask, now);
+            }
+        }
+    }
+
+    /// The next request that is due. It is running until [`Schedule::answered`] or [`Schedule::failed`].
+    pub fn next_request(&mut self, now: Instant) -> Option<Wanted> {
+        self.table.wake(now);
+        while let Some(id) = self.table.next_ready() {
+            if let Some(wanted) = self.begin(id, now) {
+                return Some(wanted);
+            }
+        }
+        None
+    }
+
+    /// The answer to a request; of one that nobody waits for any more nothing comes.
+    pub fn answered(&mut self, number: Number, answer: Answer, now: Instant) {
+        let Some(id) = self.table.asked_as(number) else { return };
+        match judge(&answer) {
+            Verdict::Body => self.take_body(id, answer, now),
+            Verdict::Unchanged => self.take_unchanged(id, now),
+            Verdict::Gone => self.take_gone(id, answer.status, now),
+            Verdict::Busy { why, after } => {
+                if let Some(ask) = self.table.get(id) {
+                    self.holds.insert(ask.source, now + after);
+                }
+                self.fail(id, &why, Kind::Failed, after, now);
+            }
+            Verdict::Failed { why, kind } => self.fail(id, &why, kind, Duration::ZERO, now),
+        }
+    }
+
+    /// A request has no answer.
+    pub fn failed(&mut self, number: Number, why: &HttpError, now: Instant) {
+        if let Some(id) = self.table.asked_as(number) {
+            self.fail(id, &why.to_string(), Kind::Failed, Duration::ZERO, now);
+        }
+    }
+
+    /// When the next request is due.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.table.deadline()
+    }
+
+    pub fn next_told(&mut self) -> Option<Told> {
+        self.told.pop_front()
+    }
+
+    pub fn has_told(&self) -> bool {
+        !self.told.is_empty()
+    }
+
+    /// Requests that are to be cancelled.
+    pub fn take_given_up(&mut self) -> Vec<Number> {
+        std::mem::take(&mut self.given_up)
+    }
+
+    pub fn is_followed(&self, topic: &str) -> bool {
+        self.topics.contains_key(topic)
+    }
+
+    /// Topics that are followed.
+    pub fn topics(&self) -> usize {
+        self.topics.len()
+    }
+
+    /// Whether a snapshot of the topic was given, and none since was taken back.
+    pub fn is_loaded(&self, topic: &str) -> bool {
+        if topic == LIST_TOPIC {
+            return self.is_followed(topic) && self.lists.is_given();
+        }
+        let mut asks = self.topics.get(topic).into_iter().flatten().filter_map(|id| self.table.get(*id));
+        asks.any(|ask| ask.held.given == Given::Yes)
+    }
+
+    /// Requests that failed, and answers that were of no use.
+    pub fn errors(&self) -> u64 {
+        self.errors
+    }
+
+    fn add(&mut self, source: SourceIndex, id: &str, topic: &str, now: Instant) -> AskId {
+        let chain = ChainKey::of(&self.plan.sources, source, id);
+        let nth = self.followed.entry(source).or_default();
+        // Multiples of the golden ratio: however many there are, they lie evenly.
+        let part = (f64::from(*nth) * 0.618_033_988_749_895).fract();
+        *nth = nth.wrapping_add(1);
+        let spread = self.plan.sources.get(source.0).map_or(Duration::ZERO, |source| source.spread);
+        self.table.insert(Ask::new(
+            source,
+            id.to_owned(),
+            topic.to_owned(),
+            chain,
+            now + spread.mul_f64(part),
+        ))
+    }
+
+    fn refresh(&mut self, topic: &str, asks: &[AskId], now: Instant) {
+        if topic == LIST_TOPIC {
+            self.lists.refresh();
+        }
+        for id in asks {
+            if let Some(ask) = self.table.get_mut(*id) {
+                ask.held.validators = Validators::default();
+                ask.held.hash = None;
+                ask.held.given = Given::No;
+            }
+            self.hasten(*id, now);
+        }
+    }
+
+    fn drop_ask(&mut self, id: AskId) {
+        let Some(ask) = self.table.remove(id) else { return };
+        if let State::Running(number) = ask.state {
+            self.given_up.push(number);
+        }
+        self.release(ask.chain.as_ref(), id);
+    }
+
+    /// Asked for at once, unless it fails: then its wait stands.
+    fn hasten(&mut self, id: AskId, now: Instant) {
+        let Some(ask) = self.table.get_mut(id) else { return };
+        match ask.state {
+            State::Waiting(at) if ask.health != Health::Failing && at > now => {
+                self.table.go(id, State::Waiting(now));
+            }
+            State::Running(_) => ask.again = Again::AtOnce,
+            State::Waiting(_) | State::Due | State::Blocked => {}
+        }
+    }
+
+    /// Its turn has come; none if it has to wait all the same.
+    fn begin(&mut self, id: AskId, now: Instant) -> Option<Wanted> {
+        let plan = Arc::clone(&self.plan);
+        let ask = self.table.get(id)?;
+        let source = plan.sources.get(ask.source.0)?;
+        if let Some(until) = self.holds.get(&ask.source).copied().filter(|until| *until > now) {
+            self.table.go(id, State::Waiting(until));
+            return None;
+        }
+        if let Some(other) = self.blocker(id, ask, source) {
+            self.chains.block(id, other);
+            self.table.go(id, State::Blocked);
+            return None;
+        }
+        let base = match self.base_url(ask, source) {
+            Ok(base) => base,
+            Err(why) => {
+                self.fail(id, &why, Kind::Failed, Duration::ZERO, now);
+                return None;
+            }
+        };
+        self.numbers += 1;
+        let number = Number(self.numbers);
+        let ask = self.table.get_mut(id)?;
+        if ask.round == Round::default() {
+            ask.since = now;
+        }
+        let url = ask.round.url(base, source.page.as_ref());
+        let wanted = Wanted { number, source: ask.source, url, validators: ask.held.validators.clone() };
+        if let Some(chain) = &ask.chain {
+            self.chains.enter(chain, id);
+        }
+        self.table.go(id, State::Running(number));
+        Some(wanted)
+    }
+
+    /// Who must be answered before.
+    fn blocker(&self, id: AskId, ask: &Ask, source: &SourcePlan) -> Option<AskId> {
+        let running =
+            ask.chain.as_ref().and_then(|chain| self.chains.running(chain)).filter(|other| *other != id);
+        let unanswered = || {
+            let before = self.before(ask, source)?;
+            self.table.get(before).is_some_and(|before| before.held.values.is_none()).then_some(before)
+        };
+        running.or_else(unanswered)
+    }
+
+    /// The ask from whose answer the url of `ask` is filled.
+    fn before(&self, ask: &Ask, source: &SourcePlan) -> Option<AskId> {
+        let before = source.after?;
+        self.table.find(before, &ask.id).or_else(|| self.table.find(before, ""))
+    }
+
+    fn base_url(&self, ask: &Ask, source: &SourcePlan) -> Result<String, String> {
+        let before = self.before(ask, source).and_then(|id| self.table.get(id));
+        let needed = source.after.and_then(|at| self.plan.sources.get(at.0)).map(|before| &before.needed);
+        let value = |pointer: &str| {
+            let place = needed?.iter().position(|known| known == pointer)?;
+            let value = before?.held.values.as_ref()?.get(place)?.as_ref()?;
+            Some(Cow::Borrowed(value.as_str()))
+        };
+        source.url.fill(&ask.id, |_, pointer| value(pointer)).map_err(|(name, pointer)| {
+            format!("`{{{name}:{pointer}}}` has no value in the newest answer of {name}")
+        })
+    }
+
+    fn take_body(&mut self, id: AskId, answer: Answer, now: Instant) {
+        let plan = Arc::clone(&self.plan);
+        let Some(source) = self.table.get(id).and_then(|ask| plan.sources.get(ask.source.0)) else { return };
+        match source.role {
+            Role::List => self.take_page(id, source, &answer, now),
+            Role::PerMatch | Role::Document | Role::Step => self.take_document(id, source, answer, now),
+        }
+    }
+
+    fn take_document(&mut self, id: AskId, source: &SourcePlan, answer: Answer, now: Instant) {
+        let Some(ask) = self.table.get_mut(id) else { return };
+        let body_hash = hash(&answer.body);
+        let is_new = ask.held.hash.replace(body_hash) != Some(body_hash);
+        ask.held.validators = Validators::of(&answer);
+        let mut has_new_values = false;
+        if is_new && !source.needed.is_empty() {
+            let value = |pointer: &String| json::find(&answer.body, pointer).and_then(json::text);
+            let values = Some(source.needed.iter().map(value).collect());
+            has_new_values = ask.held.values != values;
+            ask.held.values = values;
+        }
+        if source.role != Role::Step {
+            let topic = ask.topic.clone();
+            let told = match (std::mem::replace(&mut ask.held.given, Given::Yes), is_new) {
+                (Given::No, _) => Told::Snapshot { topic, body: answer.body },
+                (Given::Yes, true) => Told::Delta { topic, body: answer.body },
+                (Given::Yes, false) => Told::Unchanged { topic },
+            };
+            self.told.push_back(told);
+        }
+        self.succeed(id, now);
+        if has_new_values {
+            self.hasten_dependents(id, now);
+        }
+    }
+
+    fn take_page(&mut self, id: AskId, source: &SourcePlan, answer: &Answer, now: Instant) {
+        let Some(ask) = self.table.get(id) else { return };
+        let at = ask.source;
+        let base = match self.base_url(ask, source) {
+            Ok(base) => base,
+            Err(why) => return self.fail(id, &why, Kind::Failed, Duration::ZERO, now),
+        };
+        let limit = self.plan.body_limit;
+        let Some(ask) = self.table.get_mut(id) else { return };
+        match ask.round.take(source, &base, &answer.body, answer.header("link"), limit) {
+            Progress::More => self.table.go(id, State::Due),
+            Progress::Broken(why) => self.fail(id, &why, Kind::Failed, Duration::ZERO, now),
+            Progress::Complete { array, entries } => {
+                ask.round = Round::default();
+                ask.held.hash = Some(hash(array.as_bytes()));
+                if source.page.is_none() {
+                    ask.held.validators = Validators::of(answer);
+                }
+                let changed = self.lists.put(at, array, entries);
+                self.give_list();
+                self.succeed(id, now);
+                for match_id in changed {
+                    self.hasten_match(&match_id, now);
+                }
+            }
+        }
+    }
+
+    /// Gives the list, if it is another one.
+    fn give_list(&mut self) {
+        let topic = LIST_TOPIC.to_owned();
+        let told = match self.lists.take() {
+            Some(body) => Told::Snapshot { topic, body },
+            None => Told::Unchanged { topic },
+        };
+        self.told.push_back(told);
+    }
+
+    fn take_unchanged(&mut self, id: AskId, now: Instant) {
+        let Some(ask) = self.table.get_mut(id) else { return };
+        if ask.held.hash.is_none() {
+            // It is wanted whole since it was asked for. Without a condition, a server that says so all the same fails.
+            if ask.again == Again::AtOnce {
+                return self.succeed(id, now);
+            }
+            let why = "the server says 'not modified' of what was asked for without a condition";
+            return self.fail(id, why, Kind::Failed, Duration::ZERO, now);
+        }
+        if !ask.topic.is_empty() {
+            let topic = ask.topic.clone();
+            self.told.push_back(Told::Unchanged { topic });
+        }
+        if let Some(at) = self.table.get(id).map(|ask| ask.source) {
+            self.lists.failed(at);
+        }
+        self.succeed(id, now);
+    }
+
+    fn take_gone(&mut self, id: AskId, status: u16, now: Instant) {
+        let Some(ask) = self.table.get_mut(id) else { return };
+        if ask.held.given == Given::Yes {
+            ask.held = super::ask::Held { values: ask.held.values.take(), ..Default::default() };
+            let topic = ask.topic.clone();
+            self.told.push_back(Told::Removed { topic });
+        }
+        self.fail(id, &format!("not there (status {status})"), Kind::Failed, Duration::ZERO, now);
+    }
+
+    fn hasten_match(&mut self, match_id: &str, now: Instant) {
+        let plan = Arc::clone(&self.plan);
+        for (at, _) in sources_of(&plan, Role::PerMatch) {
+            if let Some(ask) = self.table.find(at, match_id) {
+                self.hasten(ask, now);
+            }
+        }
+    }
+
+    /// Those whose urls are filled from its answer.
+    fn hasten_dependents(&mut self, id: AskId, now: Instant) {
+        let plan = Arc::clone(&self.plan);
+        let Some(ask) = self.table.get(id) else { return };
+        let (source, match_id) = (ask.source, ask.id.clone());
+        for (at, _) in plan.sources.iter().enumerate().filter(|(_, other)| other.after == Some(source)) {
+            let of = SourceIndex(at);
+            let asks = match self.table.find(of, &match_id) {
+                Some(ask) => vec![ask],
+                None => self.table.of_source(of),
+            };
+            for ask in asks {
+                self.hasten(ask, now);
+            }
+        }
+    }
+
+    fn succeed(&mut self, id: AskId, now: Instant) {
+        let plan = Arc::clone(&self.plan);
+        let Some(ask) = self.table.get_mut(id) else { return };
+        let Some(source) = plan.sources.get(ask.source.0) else { return };
+        ask.failures = 0;
+        if std::mem::replace(&mut ask.health, Health::Up) == Health::Failing {
+            let told = format!("{} answers again", named(source, ask));
+            self.told.push_back(Told::Health(told));
+        }
+        let due = match std::mem::replace(&mut ask.again, Again::AtInterval) {
+            Again::AtInterval => (ask.since + source.every).max(now),
+            Again::AtOnce => now,
+        };
+        self.rest(id, due);
+    }
+
+    /// It is asked again after a wait, of at least `after`.
+    fn fail(&mut self, id: AskId, why: &str, kind: Kind, after: Duration, now: Instant) {
+        let plan = Arc::clone(&self.plan);
+        self.errors += 1;
+        let random = self.next_random();
+        let Some(ask) = self.table.get_mut(id) else { return };
+        let Some(source) = plan.sources.get(ask.source.0) else { return };
+        ask.round = Round::default();
+        ask.again = Again::AtInterval;
+        ask.failures = ask.failures.saturating_add(1);
+        let wait = backoff::wait(kind, ask.failures, source.every, random).max(after);
+        if std::mem::replace(&mut ask.health, Health::Failing) != Health::Failing {
+            let told =
+                format!("{} fails: {why}; next attempt in {} ms", named(source, ask), wait.as_millis());
+            self.told.push_back(Told::Health(told));
+        }
+        if source.role == Role::List {
+            let at = ask.source;
+            self.lists.failed(at);
+            if let Some(body) = self.lists.take() {
+                self.told.push_back(Told::Snapshot { topic: LIST_TOPIC.to_owned(), body });
+            }
+        }
+        self.rest(id, now + wait);
+    }
+
+    /// Nothing of it is under way until `due`.
+    fn rest(&mut self, id: AskId, due: Instant) {
+        let chain = self.table.get(id).and_then(|ask| ask.chain.clone());
+        self.table.go(id, State::Waiting(due));
+        self.release(chain.as_ref(), id);
+    }
+
+    fn release(&mut self, chain: Option<&ChainKey>, id: AskId) {
+        for blocked in self.chains.leave(chain, id) {
+            if self.table.get(blocked).is_some_and(|ask| ask.state == State::Blocked) {
+                self.table.go(blocked, State::Due);
+            }
+        }
+    }
+
+    /// The next of a sequence (SplitMix64).
+    fn next_random(&mut self) -> u64 {
+        self.random = self.random.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.random;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    }
+}
+
+fn sources_of(plan: &Plan, role: Role) -> impl Iterator<Item = (SourceIndex, &SourcePlan)> {
+    let numbered = plan.sources.iter().enumerate().map(|(at, source)| (SourceIndex(at), source));
+    numbered.filter(move |(_, source)| source.role == role)
+}
+
+/// The sources that a topic is asked of, each with the id of the match.
+fn sources_for<'t>(plan: &Plan, topic: &'t str) -> Vec<(SourceIndex, &'t str)> {
+    if topic == LIST_TOPIC {
+        return sources_of(plan, Role::List).map(|(at, _)| (at, "")).collect();
+    }
+    let document = sources_of(plan, Role::Document).find(|(_, source)| source.name == topic);
+    if let Some((at, _)) = document {
+        return vec![(at, "")];
+    }
+    let Some((name, id)) = topic.split_once('/').filter(|(_, id)| !id.is_empty()) else { return Vec::new() };
+    sources_of(plan, Role::PerMatch)
+        .find(|(_, source)| source.name == name)
+        .map(|(at, _)| (at, id))
+        .into_iter()
+        .collect()
+}
+
+fn named(source: &SourcePlan, ask: &Ask) -> String {
+    if ask.id.is_empty() {
+        format!("source {}", source.name)
+    } else {
+        format!("source {} of match {}", source.name, ask.id.escape_debug())
+    }
+}

@@ -1,0 +1,206 @@
+//! Whose turn it is: a window of requests in flight, a limit per host inside it. Pure.
+//!
+//! Invariants: never more than `window` hold a place, never more than `per_host` of one host; of the hosts with room the request
+//! that waits longest is next. A host that is full costs nobody else a turn, nor time: it is not looked at until it has room.
+
+use super::RequestId;
+use hashbrown::HashMap;
+use std::collections::{BTreeMap, VecDeque};
+
+/// Requests that may wait; whoever asks for more is refused.
+pub(super) const WAITING_MAX: usize = 100_000;
+
+/// `scheme://host:port`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Host(pub(super) String);
+
+#[derive(Debug)]
+pub(super) struct Queue {
+    window: usize,
+    per_host: usize,
+    hosts: HashMap<Host, Line>,
+    /// Hosts with room where somebody waits, by the turn of the first.
+    ready: BTreeMap<RequestId, Host>,
+    running: usize,
+    waiting: usize,
+}
+
+/// The requests of one host.
+#[derive(Debug, Default)]
+struct Line {
+    waiting: VecDeque<RequestId>,
+    running: usize,
+}
+
+impl Queue {
+    /// At least one place each.
+    pub(super) fn new(window: usize, per_host: usize) -> Queue {
+        Queue {
+            window: window.max(1),
+            per_host: per_host.max(1),
+            hosts: HashMap::new(),
+            ready: BTreeMap::new(),
+            running: 0,
+            waiting: 0,
+        }
+    }
+
+    pub(super) fn running(&self) -> usize {
+        self.running
+    }
+
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    /// A request waits from now on. One that comes back, sent on to another host, keeps its turn: those after it have higher ids.
+    pub(super) fn push(&mut self, id: RequestId, host: Host) {
+        self.change(host, |line| {
+            let place = line.waiting.partition_point(|other| *other < id);
+            line.waiting.insert(place, id);
+        });
+        self.waiting += 1;
+    }
+
+    /// The next that may start; it holds a place until [`Queue::done`].
+    pub(super) fn start(&mut self) -> Option<RequestId> {
+        if self.running >= self.window {
+            return None;
+        }
+        let (_, host) = self.ready.first_key_value()?;
+        let mut started = None;
+        self.change(host.clone(), |line| {
+            started = line.waiting.pop_front();
+            line.running += usize::from(started.is_some());
+        });
+        let started = started?;
+        self.running += 1;
+        self.waiting -= 1;
+        Some(started)
+    }
+
+    /// A request gives its place back.
+    pub(super) fn done(&mut self, host: Host) {
+        self.running = self.running.saturating_sub(1);
+        self.change(host, |line| line.running = line.running.saturating_sub(1));
+    }
+
+    /// A request waits no more.
+    pub(super) fn withdraw(&mut self, id: RequestId, host: Host) {
+        let mut found = None;
+        self.change(host, |line| {
+            found = line.waiting.iter().position(|waiting| *waiting == id);
+            if let Some(place) = found {
+                line.waiting.remove(place);
+            }
+        });
+        self.waiting -= usize::from(found.is_some());
+    }
+
+    /// Changes a line, and what `ready` says of it.
+    fn change(&mut self, host: Host, change: impl FnOnce(&mut Line)) {
+        let line = self.hosts.entry(host.clone()).or_default();
+        if let Some(first) = line.waiting.front() {
+            self.ready.remove(first);
+        }
+        change(line);
+        match line.waiting.front() {
+            Some(first) if line.running < self.per_host => {
+                self.ready.insert(*first, host);
+            }
+            None if line.running == 0 => {
+                self.hosts.remove(&host);
+            }
+            Some(_) | None => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::HashMap as Map;
+
+    fn host(n: u8) -> Host {
+        Host(format!("http://h{n}"))
+    }
+
+    #[test]
+    fn a_full_host_costs_nobody_else_a_turn() {
+        let mut queue = Queue::new(4, 2);
+        for (id, of) in [(1, 0), (2, 0), (3, 0), (4, 1), (5, 0), (6, 2)] {
+            queue.push(RequestId(id), host(of));
+        }
+        let started: Vec<_> = std::iter::from_fn(|| queue.start()).map(|id| id.0).collect();
+        assert_eq!(started, [1, 2, 4, 6]);
+        queue.done(host(1));
+        assert_eq!(queue.start(), None, "host 0 is full, and nobody else waits");
+        queue.done(host(0));
+        assert_eq!(queue.start(), Some(RequestId(3)));
+        assert_eq!((queue.running(), queue.waiting()), (4, 1));
+    }
+
+    #[derive(Clone, Debug)]
+    enum Act {
+        Push(u8),
+        Start,
+        Done(usize),
+        Withdraw(usize),
+    }
+
+    fn act() -> impl Strategy<Value = Act> {
+        prop_oneof![
+            (0..4_u8).prop_map(Act::Push),
+            Just(Act::Start),
+            (0..9_usize).prop_map(Act::Done),
+            (0..9_usize).prop_map(Act::Withdraw),
+        ]
+    }
+
+    proptest! {
+        /// Held against a plain list that is searched from its beginning.
+        #[test]
+        fn the_next_is_the_longest_waiting_of_a_host_with_room(
+            acts in prop::collection::vec(act(), 0..200), window in 1..6_usize, per_host in 1..4_usize,
+        ) {
+            let mut queue = Queue::new(window, per_host);
+            let (mut waiting, mut running) = (Vec::<(RequestId, u8)>::new(), Vec::<(RequestId, u8)>::new());
+            let mut next = 0;
+            for act in acts {
+                match act {
+                    Act::Push(of) => {
+                        next += 1;
+                        queue.push(RequestId(next), host(of));
+                        waiting.push((RequestId(next), of));
+                    }
+                    Act::Start => {
+                        let mut count = Map::new();
+                        for (_, of) in &running {
+                            *count.entry(*of).or_insert(0) += 1;
+                        }
+                        let free = |of: &u8| count.get(of).is_none_or(|count| *count < per_host);
+                        let place = waiting.iter().position(|(_, of)| free(of)).filter(|_| running.len() < window);
+                        let expected = place.map(|place| waiting.remove(place));
+                        running.extend(expected);
+                        prop_assert_eq!(queue.start(), expected.map(|(id, _)| id));
+                    }
+                    Act::Done(n) if n < running.len() => queue.done(host(running.remove(n).1)),
+                    Act::Withdraw(n) if n < waiting.len() => {
+                        let (id, of) = waiting.remove(n);
+                        queue.withdraw(id, host(of));
+                    }
+                    Act::Done(_) | Act::Withdraw(_) => {}
+                }
+                prop_assert_eq!((queue.running(), queue.waiting()), (running.len(), waiting.len()));
+            }
+            while let Some((_, of)) = running.pop() {
+                queue.done(host(of));
+            }
+            for (id, of) in waiting {
+                queue.withdraw(id, host(of));
+            }
+            prop_assert!(queue.hosts.is_empty() && queue.ready.is_empty());
+        }
+    }
+}
