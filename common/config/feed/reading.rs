@@ -1,9 +1,9 @@
 //! How a JSON answer is read: which pointer leads to what of a match, and what a source's own words stand for.
 //!
-//! Plain data, part of each `[[feed.source]]`; `docs/documents.md`, 'JSON sources', has the rules. Pointers are judged where they are
-//! read, words and names by `values::reading`. The worker's `json` payload is made of it.
+//! Plain data; each `[[feed.source]]` has these keys beside its own, and `docs/documents.md`, 'JSON sources', the rules. Pointers are judged
+//! where they are read, words and names by `values::reading`. The worker's `json` payload is made of it.
 
-use super::Status;
+use super::{PollSource, Status};
 use crate::config::pointer::{Pointer, Pointers, TextOrPointer};
 use crate::model::{IncidentListing, IncidentOrder, Side};
 use serde::{Deserialize, Serialize};
@@ -49,6 +49,30 @@ pub struct Reading {
     pub extra: ExtraRule,
 }
 
+impl From<&PollSource> for Reading {
+    fn from(source: &PollSource) -> Reading {
+        let source = source.clone();
+        Reading {
+            title: source.title,
+            sport: source.sport,
+            competition: source.competition,
+            home: source.home,
+            away: source.away,
+            state: source.state,
+            states: source.states,
+            time: source.time,
+            period: source.period,
+            clock: source.clock,
+            score: source.score,
+            stats: source.stats,
+            events: source.events,
+            event: source.event,
+            markets: source.markets,
+            extra: source.extra,
+        }
+    }
+}
+
 /// The displayed clock. A minute such as `45+2` is their sum.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -70,7 +94,7 @@ pub struct SidesReading {
 
 /// A statistic of both sides, or of the whole.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged, expecting = "expected a JSON pointer, or `{ home = …, away = … }` with two")]
+#[serde(untagged, expecting = "no statistic, expected a JSON pointer, or `{ home = …, away = … }` with two")]
 pub enum StatReading {
     Whole(Pointer),
     Sides(SidesReading),

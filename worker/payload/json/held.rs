@@ -5,13 +5,14 @@
 use super::incidents;
 use super::odds::{self, MarketNow, Markets, Memory};
 use super::ops::Tree;
-use super::source::{Join, Source};
+use super::source::Source;
 use super::view::{Answer, Request, View};
 use crate::payload::MatchSlot;
 use crate::payload::observe::{Received, Seen, Sink};
 use crate::payload::period::Period;
 use crate::payload::rules::report_registers;
 use std::collections::BTreeMap;
+use touchline_common::config::Join;
 use touchline_common::ipc::messages::data::MatchBase;
 use touchline_common::model::{
     Change, Facts, IncidentOrder, Incidents, Listing, Register, RegisterChange, Side,

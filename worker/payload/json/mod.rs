@@ -24,7 +24,7 @@ mod write;
 
 pub use ops::{DeltaError, DeltaForm, Keyed};
 pub use parse::JsonError;
-pub use source::{Join, Source};
+pub use source::Source;
 
 use self::held::{Match, Reporting, view};
 use self::list::List;

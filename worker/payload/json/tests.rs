@@ -5,10 +5,10 @@ mod lists;
 mod matches;
 mod recordings;
 
-use super::{Join, JsonDocs, Source};
+use super::{JsonDocs, Source};
 use crate::payload::{Limits, MatchSlot, Names, Payload, Received, Result, Seen, Sink};
 use serde_json::{Map, Value, json};
-use touchline_common::config::Reading;
+use touchline_common::config::{Join, Reading};
 use touchline_common::ipc::messages::data::{MatchBase, SectionKey};
 use touchline_common::model::{
     Change, Handle, Incidents, Listing, MarketValue, OddsChange, Price, RegisterChange, Registers,
