@@ -97,8 +97,8 @@ fn mistakes_are_named_with_their_place() {
             "without a price or a result",
         ),
         ("markets = { selections = \"/s\", price = \"/p\" }", "source[0].markets", "where the markets are"),
-        ("states = { live = \"playing\" }", "source[0]", "unknown variant `playing`"),
-        ("scores = \"/x\"", "source[0]", "unknown field `scores`"),
+        ("states = { live = \"playing\" }", "source[0]", "unknown value `playing`"),
+        ("scores = \"/x\"", "source[0]", "unknown key `scores`"),
     ] {
         let found = mistakes_of(&source(keys));
         let is_it = |found: &String| found.contains(at) && found.contains(message);

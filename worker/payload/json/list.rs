@@ -11,6 +11,7 @@ use super::view::{joined, sport_id, state, stated};
 use crate::payload::sport::Sport;
 use crate::payload::{Result, TreeError};
 use foldhash::quality::FixedState;
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::BuildHasher;
 use touchline_common::config::{Status, Template};
@@ -130,7 +131,7 @@ impl List {
         let at = |pointer: &Option<_>| words(entry, pointer.as_ref());
         let own = |text: &str| text.to_owned();
         let sides = [at(&reading.home), at(&reading.away)];
-        let name = at(&reading.title).map(own).or_else(|| joined(sides).map(|name| name.into_owned()));
+        let name = at(&reading.title).map(own).or_else(|| joined(sides).map(Cow::into_owned));
         let sport_id = stated(entry, reading.sport.as_ref()).map(|word| sport_id(word).into_owned());
         let score = reading.score.as_ref().and_then(|score| {
             let [home, away] = [&score.home, &score.away].map(|pointer| words(entry, Some(pointer)));
