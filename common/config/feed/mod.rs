@@ -92,6 +92,11 @@ impl FeedConfig {
         sections.into_iter().flatten().copied()
     }
 
+    /// The keys of a feed of kind `poll` alone.
+    pub(super) fn poll_keys() -> &'static [&'static str] {
+        PollConfig::KEYS
+    }
+
     fn read_key<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
         if FeedConfig::KEYS.contains(&key) {
             self.read(key, map)

@@ -205,12 +205,10 @@ fn what_cannot_be_used_has_its_place_too() {
 #[test]
 fn what_is_not_built_is_refused_unless_it_is_the_default() {
     for text in [
-        "[[feed]]\nkind = \"poll\"",
+        "[[feed]]\nkind = \"poll\"\nsource = [{ name = \"a\", url = \"http://h/\" }]",
         "[[feed]]\nkind = \"rooms\"",
         "[[feed]]\nkind = \"push\"",
         "[[feed]]\nrooms = [\"a\"]",
-        "[[feed]]\nquota_per_day = 5",
-        "[[feed]]\nsource = [{ name = \"a\" }]",
         "[limits]\ncoalesce = \"5ms\"",
         "[limits]\ncoalesce = \"0ms\"",
         "[gateway]\nread_token_file = \"f\"",

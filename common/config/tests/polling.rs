@@ -1,7 +1,7 @@
 //! Feeds of kind `poll`: what their sources are, and mistakes in them.
 
 use super::*;
-use crate::config::{Config, Role};
+use crate::config::Role;
 
 const API: &str = r#"
 [[feed]]
@@ -24,7 +24,7 @@ every = "60s"
 
 fn mistakes_of(text: &str) -> Vec<String> {
     let errors = errors(text);
-    let built = |message: &&crate::config::Mistake| !message.message.contains("not in this build");
+    let built = |message: &&Mistake| !message.message.contains("not in this build");
     errors.mistakes().iter().filter(built).map(|mistake| mistake.message.clone()).collect()
 }
 
@@ -101,4 +101,21 @@ fn keys_come_from_the_environment_or_a_file_and_are_shown_nowhere() {
     std::fs::remove_file(&file).unwrap();
     let (key, why) = config.feed[0].read_headers().unwrap_err();
     assert!(key == "headers_file" && why.starts_with("X-Key: "), "{why}");
+}
+
+#[test]
+fn what_a_polled_feed_has_not_yet_and_others_never_have_is_refused() {
+    let quota = API.replace("kind = \"poll\"", "kind = \"poll\"\nquota_per_day = 5");
+    let all = API.replace("name = \"events\"", "name = \"events\"\njoin = \"all\"");
+    for (text, key) in [(quota, "`quota_per_day`"), (all, "`join`")] {
+        let messages = messages(&text);
+        assert!(
+            messages.iter().any(|message| message.contains(key) && message.contains("not in this build")),
+            "{messages:?}"
+        );
+    }
+    for key in ["quota_per_day = 5", "source = [{ name = \"a\" }]", "window = 20"] {
+        let messages = messages(&format!("[[feed]]\n{key}\n"));
+        assert!(messages.len() == 1 && messages[0].contains("feeds that are polled"), "{messages:?}");
+    }
 }

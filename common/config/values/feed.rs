@@ -13,6 +13,9 @@ pub(super) fn check(feed: &mut FeedConfig, index: usize, findings: &mut Findings
         FeedKind::Poll => poll::check(feed, index, findings),
         FeedKind::Rooms | FeedKind::Push => {}
     }
+    if feed.kind != FeedKind::Poll {
+        poll::refuse_keys(index, findings);
+    }
     for (key, text) in [("username", &feed.username), ("matches_file", &feed.matches_file)] {
         check_plain(text, &at(key), findings);
     }

@@ -2,15 +2,16 @@
 //!
 //! Invariants: a topic has one request at a time, so no answer is older than one that was applied; a failure delays that topic alone,
 //! and where the server says so its source; nothing is given twice that did not change. How many requests are in flight, and to which
-//! host, is `net::http`'s to decide: who is slow holds places of its own host.
+//! host, is `net::http`'s to decide: who is slow holds places of its own host. What an answer does is in `answers`.
+
+mod answers;
 
 use super::ask::{Again, Ask, AskId, AskTable, Given, Health, State};
-use super::backoff::{self, Kind};
+use super::backoff::Kind;
 use super::chain::{ChainKey, Chains};
-use super::json;
 use super::lists::Lists;
 use super::plan::{Plan, SourceIndex, SourcePlan};
-use super::round::{Progress, Round, hash};
+use super::round::Round;
 use super::verdict::{Validators, Verdict, judge};
 use crate::feed::{FollowError, TOPIC_MAX};
 use crate::net::http::{Answer, HttpError};
@@ -69,8 +70,8 @@ pub struct Schedule {
     told: VecDeque<Told>,
     /// Requests that nobody waits for any more.
     given_up: Vec<Number>,
-    /// How many topics of a source were followed so far.
-    followed: HashMap<SourceIndex, u32>,
+    /// How many topics of documents and matches were followed so far.
+    followed: u32,
     numbers: u64,
     random: u64,
     errors: u64,
@@ -89,7 +90,7 @@ impl Schedule {
             holds: HashMap::new(),
             told: VecDeque::new(),
             given_up: Vec::new(),
-            followed: HashMap::new(),
+            followed: 0,
             numbers: 0,
             random,
             errors: 0,
@@ -228,18 +229,21 @@ impl Schedule {
 
     fn add(&mut self, source: SourceIndex, id: &str, topic: &str, now: Instant) -> AskId {
         let chain = ChainKey::of(&self.plan.sources, source, id);
-        let nth = self.followed.entry(source).or_default();
-        // Multiples of the golden ratio: however many there are, they lie evenly.
-        let part = (f64::from(*nth) * 0.618_033_988_749_895).fract();
-        *nth = nth.wrapping_add(1);
-        let spread = self.plan.sources.get(source.0).map_or(Duration::ZERO, |source| source.spread);
-        self.table.insert(Ask::new(
-            source,
-            id.to_owned(),
-            topic.to_owned(),
-            chain,
-            now + spread.mul_f64(part),
-        ))
+        let due = now + self.first_wait(source);
+        self.table.insert(Ask::new(source, id.to_owned(), topic.to_owned(), chain, due))
+    }
+
+    /// The list, and what others need, are asked for at once; the first requests of all else are spread.
+    fn first_wait(&mut self, source: SourceIndex) -> Duration {
+        match self.plan.sources.get(source.0) {
+            Some(SourcePlan { role: Role::PerMatch | Role::Document, spread, .. }) => {
+                // Multiples of the golden ratio: however many there are, they lie evenly.
+                let part = (f64::from(self.followed) * 0.618_033_988_749_895).fract();
+                self.followed = self.followed.wrapping_add(1);
+                spread.mul_f64(part)
+            }
+            Some(SourcePlan { role: Role::List | Role::Step, .. }) | None => Duration::ZERO,
+        }
     }
 
     fn refresh(&mut self, topic: &str, asks: &[AskId], now: Instant) {
@@ -342,178 +346,6 @@ impl Schedule {
         })
     }
 
-    fn take_body(&mut self, id: AskId, answer: Answer, now: Instant) {
-        let plan = Arc::clone(&self.plan);
-        let Some(source) = self.table.get(id).and_then(|ask| plan.sources.get(ask.source.0)) else { return };
-        match source.role {
-            Role::List => self.take_page(id, source, &answer, now),
-            Role::PerMatch | Role::Document | Role::Step => self.take_document(id, source, answer, now),
-        }
-    }
-
-    fn take_document(&mut self, id: AskId, source: &SourcePlan, answer: Answer, now: Instant) {
-        let Some(ask) = self.table.get_mut(id) else { return };
-        let body_hash = hash(&answer.body);
-        let is_new = ask.held.hash.replace(body_hash) != Some(body_hash);
-        ask.held.validators = Validators::of(&answer);
-        let mut has_new_values = false;
-        if is_new && !source.needed.is_empty() {
-            let value = |pointer: &String| json::find(&answer.body, pointer).and_then(json::text);
-            let values = Some(source.needed.iter().map(value).collect());
-            has_new_values = ask.held.values != values;
-            ask.held.values = values;
-        }
-        if source.role != Role::Step {
-            let topic = ask.topic.clone();
-            let told = match (std::mem::replace(&mut ask.held.given, Given::Yes), is_new) {
-                (Given::No, _) => Told::Snapshot { topic, body: answer.body },
-                (Given::Yes, true) => Told::Delta { topic, body: answer.body },
-                (Given::Yes, false) => Told::Unchanged { topic },
-            };
-            self.told.push_back(told);
-        }
-        self.succeed(id, now);
-        if has_new_values {
-            self.hasten_dependents(id, now);
-        }
-    }
-
-    fn take_page(&mut self, id: AskId, source: &SourcePlan, answer: &Answer, now: Instant) {
-        let Some(ask) = self.table.get(id) else { return };
-        let at = ask.source;
-        let base = match self.base_url(ask, source) {
-            Ok(base) => base,
-            Err(why) => return self.fail(id, &why, Kind::Failed, Duration::ZERO, now),
-        };
-        let limit = self.plan.body_limit;
-        let Some(ask) = self.table.get_mut(id) else { return };
-        match ask.round.take(source, &base, &answer.body, answer.header("link"), limit) {
-            Progress::More => self.table.go(id, State::Due),
-            Progress::Broken(why) => self.fail(id, &why, Kind::Failed, Duration::ZERO, now),
-            Progress::Complete { array, entries } => {
-                ask.round = Round::default();
-                ask.held.hash = Some(hash(array.as_bytes()));
-                if source.page.is_none() {
-                    ask.held.validators = Validators::of(answer);
-                }
-                let changed = self.lists.put(at, array, entries);
-                self.give_list();
-                self.succeed(id, now);
-                for match_id in changed {
-                    self.hasten_match(&match_id, now);
-                }
-            }
-        }
-    }
-
-    /// Gives the list, if it is another one.
-    fn give_list(&mut self) {
-        let topic = LIST_TOPIC.to_owned();
-        let told = match self.lists.take() {
-            Some(body) => Told::Snapshot { topic, body },
-            None => Told::Unchanged { topic },
-        };
-        self.told.push_back(told);
-    }
-
-    fn take_unchanged(&mut self, id: AskId, now: Instant) {
-        let Some(ask) = self.table.get_mut(id) else { return };
-        if ask.held.hash.is_none() {
-            // It is wanted whole since it was asked for. Without a condition, a server that says so all the same fails.
-            if ask.again == Again::AtOnce {
-                return self.succeed(id, now);
-            }
-            let why = "the server says 'not modified' of what was asked for without a condition";
-            return self.fail(id, why, Kind::Failed, Duration::ZERO, now);
-        }
-        if !ask.topic.is_empty() {
-            let topic = ask.topic.clone();
-            self.told.push_back(Told::Unchanged { topic });
-        }
-        if let Some(at) = self.table.get(id).map(|ask| ask.source) {
-            self.lists.failed(at);
-        }
-        self.succeed(id, now);
-    }
-
-    fn take_gone(&mut self, id: AskId, status: u16, now: Instant) {
-        let Some(ask) = self.table.get_mut(id) else { return };
-        if ask.held.given == Given::Yes {
-            ask.held = super::ask::Held { values: ask.held.values.take(), ..Default::default() };
-            let topic = ask.topic.clone();
-            self.told.push_back(Told::Removed { topic });
-        }
-        self.fail(id, &format!("not there (status {status})"), Kind::Failed, Duration::ZERO, now);
-    }
-
-    fn hasten_match(&mut self, match_id: &str, now: Instant) {
-        let plan = Arc::clone(&self.plan);
-        for (at, _) in sources_of(&plan, Role::PerMatch) {
-            if let Some(ask) = self.table.find(at, match_id) {
-                self.hasten(ask, now);
-            }
-        }
-    }
-
-    /// Those whose urls are filled from its answer.
-    fn hasten_dependents(&mut self, id: AskId, now: Instant) {
-        let plan = Arc::clone(&self.plan);
-        let Some(ask) = self.table.get(id) else { return };
-        let (source, match_id) = (ask.source, ask.id.clone());
-        for (at, _) in plan.sources.iter().enumerate().filter(|(_, other)| other.after == Some(source)) {
-            let of = SourceIndex(at);
-            let asks = match self.table.find(of, &match_id) {
-                Some(ask) => vec![ask],
-                None => self.table.of_source(of),
-            };
-            for ask in asks {
-                self.hasten(ask, now);
-            }
-        }
-    }
-
-    fn succeed(&mut self, id: AskId, now: Instant) {
-        let plan = Arc::clone(&self.plan);
-        let Some(ask) = self.table.get_mut(id) else { return };
-        let Some(source) = plan.sources.get(ask.source.0) else { return };
-        ask.failures = 0;
-        if std::mem::replace(&mut ask.health, Health::Up) == Health::Failing {
-            let told = format!("{} answers again", named(source, ask));
-            self.told.push_back(Told::Health(told));
-        }
-        let due = match std::mem::replace(&mut ask.again, Again::AtInterval) {
-            Again::AtInterval => (ask.since + source.every).max(now),
-            Again::AtOnce => now,
-        };
-        self.rest(id, due);
-    }
-
-    /// It is asked again after a wait, of at least `after`.
-    fn fail(&mut self, id: AskId, why: &str, kind: Kind, after: Duration, now: Instant) {
-        let plan = Arc::clone(&self.plan);
-        self.errors += 1;
-        let random = self.next_random();
-        let Some(ask) = self.table.get_mut(id) else { return };
-        let Some(source) = plan.sources.get(ask.source.0) else { return };
-        ask.round = Round::default();
-        ask.again = Again::AtInterval;
-        ask.failures = ask.failures.saturating_add(1);
-        let wait = backoff::wait(kind, ask.failures, source.every, random).max(after);
-        if std::mem::replace(&mut ask.health, Health::Failing) != Health::Failing {
-            let told =
-                format!("{} fails: {why}; next attempt in {} ms", named(source, ask), wait.as_millis());
-            self.told.push_back(Told::Health(told));
-        }
-        if source.role == Role::List {
-            let at = ask.source;
-            self.lists.failed(at);
-            if let Some(body) = self.lists.take() {
-                self.told.push_back(Told::Snapshot { topic: LIST_TOPIC.to_owned(), body });
-            }
-        }
-        self.rest(id, now + wait);
-    }
-
     /// Nothing of it is under way until `due`.
     fn rest(&mut self, id: AskId, due: Instant) {
         let chain = self.table.get(id).and_then(|ask| ask.chain.clone());
@@ -559,12 +391,4 @@ fn sources_for<'t>(plan: &Plan, topic: &'t str) -> Vec<(SourceIndex, &'t str)> {
         .map(|(at, _)| (at, id))
         .into_iter()
         .collect()
-}
-
-fn named(source: &SourcePlan, ask: &Ask) -> String {
-    if ask.id.is_empty() {
-        format!("source {}", source.name)
-    } else {
-        format!("source {} of match {}", source.name, ask.id.escape_debug())
-    }
 }

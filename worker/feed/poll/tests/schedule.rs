@@ -36,11 +36,12 @@ impl World {
 
     /// The next request, whenever it is due.
     fn later(&mut self) -> Wanted {
-        if let Some(wanted) = self.wanted() {
-            return wanted;
+        loop {
+            if let Some(wanted) = self.wanted() {
+                return wanted;
+            }
+            self.now = self.now.max(self.schedule.deadline().unwrap());
         }
-        self.now = self.now.max(self.schedule.deadline().unwrap());
-        self.wanted().unwrap()
     }
 
     fn answer(&mut self, wanted: &Wanted, answer: Answer) -> Vec<Told> {
@@ -136,7 +137,7 @@ fn a_failing_source_is_said_once_waits_longer_and_is_said_to_answer_again() {
     let mut world = World::new(vec![document("a", "http://h/a")]);
     world.follow("a");
     let mut waits = Vec::new();
-    for n in 0..8 {
+    for n in 0..6 {
         let wanted = world.later();
         let failed = world.now;
         world.schedule.failed(wanted.number, &HttpError::Connect, world.now);
@@ -144,7 +145,7 @@ fn a_failing_source_is_said_once_waits_longer_and_is_said_to_answer_again() {
         assert_eq!(told.len(), usize::from(n == 0), "{told:?}");
         waits.push(world.schedule.deadline().unwrap() - failed);
     }
-    assert!(waits[0] >= 2 * SECOND && waits.is_sorted_by(|a, b| *b >= a.mul_f64(0.9)), "{waits:?}");
+    assert!(waits[0] >= 2 * SECOND && waits.is_sorted(), "{waits:?}");
     let wanted = world.later();
     let told = world.body(&wanted, "1");
     assert!(
