@@ -21,6 +21,7 @@ mod topics;
 
 pub use error::{Result, TreeError};
 pub use inplay::{Forest, Mapping, session_error};
+pub use json::JsonDocs;
 pub use observe::{Names, Received, Seen, Sink};
 pub use period::MappingError;
 pub use server_time::heartbeat;
