@@ -62,7 +62,9 @@ proptest! {
         let members = names.iter().map(|name| (name.clone(), serde_json::json!([name, n, null, {"a": true}])));
         let value = serde_json::Value::Object(members.collect());
         let node = read(&value.to_string()).unwrap();
-        prop_assert_eq!(serde_json::from_str::<serde_json::Value>(&to_text(&node)).unwrap(), value);
+        let read = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+        // Read again, because the library does not read each number as the one that it wrote.
+        prop_assert_eq!(read(&to_text(&node)), read(&value.to_string()));
     }
 
     #[test]
