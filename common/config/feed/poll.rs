@@ -14,7 +14,7 @@ use crate::config::template::Template;
 use crate::config::units::Dur;
 use crate::config::url_template::UrlTemplate;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The topic of the match list: of all sources with a `list` together.
 pub const LIST_TOPIC: &str = "list";
@@ -193,38 +193,43 @@ impl PollConfig {
         self.source.iter().any(|source| source.list.is_some())
     }
 
-    /// What a source is.
-    pub fn role(&self, source: &PollSource) -> Role {
-        let is_needed = || self.source.iter().any(|other| other.after == source.name);
-        let per_match = || self.source.iter().any(|other| other.list.is_some() || other.url.has_id());
-        if source.list.is_some() {
-            Role::List
-        } else if source.url.has_id() {
-            Role::PerMatch
-        } else if per_match() && is_needed() {
-            Role::Step
-        } else {
-            Role::Document
-        }
-    }
-
-    fn of(&self, role: Role) -> impl Iterator<Item = &PollSource> {
-        self.source.iter().filter(move |source| self.role(source) == role)
+    /// What each source is, in their order.
+    pub fn roles(&self) -> Vec<Role> {
+        let is_per_match = self.source.iter().any(|source| source.list.is_some() || source.url.has_id());
+        let needed: BTreeSet<&str> = self.source.iter().map(|source| source.after.as_str()).collect();
+        let role = |source: &PollSource| {
+            if source.list.is_some() {
+                Role::List
+            } else if source.url.has_id() {
+                Role::PerMatch
+            } else if is_per_match && needed.contains(source.name.as_str()) {
+                Role::Step
+            } else {
+                Role::Document
+            }
+        };
+        self.source.iter().map(role).collect()
     }
 }
 
 /// Fills in what all feeds have: the topics, and that a match is given up before another worker takes it, since both would be asking.
 pub(super) fn derive(feed: &mut FeedConfig) {
     let poll = &feed.poll;
+    let roles = poll.roles();
+    let names = |role: Role| {
+        let numbered = poll.source.iter().zip(&roles);
+        numbered.filter(move |(_, of)| **of == role).map(|(source, _)| source.name.as_str())
+    };
     let of = |template: &str| template.parse::<Template>().ok();
     feed.diffusion.time_topic.clear();
     feed.diffusion.match_id = of("{ID}").unwrap_or_else(|| feed.diffusion.match_id.clone());
     feed.diffusion.list_topic = if poll.has_list() { LIST_TOPIC.to_owned() } else { String::new() };
     let per_match: Vec<Template> =
-        poll.of(Role::PerMatch).filter_map(|source| of(&format!("{}/{{ID}}", source.name))).collect();
+        names(Role::PerMatch).filter_map(|name| of(&format!("{name}/{{ID}}"))).collect();
+    let documents: Vec<String> = names(Role::Document).map(str::to_owned).collect();
     if per_match.is_empty() && !poll.has_list() {
         feed.diffusion.match_topics = of("{ID}").into_iter().collect();
-        feed.matches = poll.of(Role::Document).map(|source| source.name.clone()).collect();
+        feed.matches = documents;
     } else {
         feed.diffusion.match_topics = per_match;
     }

@@ -32,8 +32,7 @@ fn mistakes_of(text: &str) -> Vec<String> {
 fn the_form_of_a_source_says_what_it_is_and_the_topics_follow() {
     let config: Config = toml::from_str(API).unwrap();
     let feed = &config.feed[0];
-    let roles: Vec<_> = feed.poll.source.iter().map(|source| feed.poll.role(source)).collect();
-    assert_eq!(roles, [Role::List, Role::PerMatch, Role::Step]);
+    assert_eq!(feed.poll.roles(), [Role::List, Role::PerMatch, Role::Step]);
     assert_eq!(feed.diffusion.list_topic, "list");
     assert_eq!(feed.diffusion.match_topics, ["events/{ID}".parse().unwrap()]);
     assert!(feed.break_before_make && feed.matches.is_empty());

@@ -5,18 +5,21 @@ use crate::config::check::Findings;
 use crate::config::feed::{FeedConfig, LIST_TOPIC, Page, PageBy, PollSource, Role, Strategy};
 use crate::config::locate::Place;
 use crate::config::url_template::is_pointer;
+use std::collections::BTreeSet;
 
 /// Sources of one feed at most.
 const SOURCES_MAX: usize = 10_000;
 
 pub(super) fn check(feed: &FeedConfig, index: usize, findings: &mut Findings<'_>) {
     check_feed(feed, index, findings);
-    for (n, source) in feed.poll.source.iter().enumerate() {
+    let roles = feed.poll.roles();
+    let mut names = BTreeSet::new();
+    for (n, (source, role)) in feed.poll.source.iter().zip(&roles).enumerate() {
         let at = Place::feed(index, "source").index(n);
-        check_name(feed, n, &at, findings);
+        check_name(source, &mut names, &at, findings);
         check_source(source, &at, findings);
         check_after(feed, source, &at, findings);
-        check_role(feed, source, &at, findings);
+        check_role(feed, &roles, *role, &at, findings);
         reading::check(&source.into(), &at, findings);
     }
 }
@@ -95,15 +98,20 @@ fn check_feed(feed: &FeedConfig, index: usize, findings: &mut Findings<'_>) {
     }
 }
 
-fn check_name(feed: &FeedConfig, n: usize, at: &Place, findings: &mut Findings<'_>) {
+fn check_name<'f>(
+    source: &'f PollSource,
+    names: &mut BTreeSet<&'f str>,
+    at: &Place,
+    findings: &mut Findings<'_>,
+) {
     let at = at.clone().child("name");
-    let Some(PollSource { name, .. }) = feed.poll.source.get(n) else { return };
+    let name = source.name.as_str();
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if name.is_empty() || name.len() > MAX_NAME || !name.chars().all(allowed) {
         findings.add(&at, "bad name of a source", "expected 1 to 32 letters, digits, `-`, `_` or `.`");
-    } else if name == LIST_TOPIC && feed.poll.source.get(n).is_some_and(|source| source.list.is_none()) {
+    } else if name == LIST_TOPIC && source.list.is_none() {
         findings.add(&at, format!("`{LIST_TOPIC}` is the name of the match list"), "expected another name");
-    } else if feed.poll.source.iter().take(n).any(|before| before.name == *name) {
+    } else if !names.insert(name) {
         findings.add(&at, format!("two sources are called `{name}`"), "expected each name once");
     }
 }
@@ -205,22 +213,21 @@ fn check_after(feed: &FeedConfig, source: &PollSource, at: &Place, findings: &mu
     }
 }
 
-fn check_role(feed: &FeedConfig, source: &PollSource, at: &Place, findings: &mut Findings<'_>) {
-    let poll = &feed.poll;
+fn check_role(feed: &FeedConfig, roles: &[Role], role: Role, at: &Place, findings: &mut Findings<'_>) {
     let named = !feed.matches.is_empty() || !feed.matches_file.is_empty();
-    let per_match = poll.source.iter().any(|other| poll.role(other) == Role::PerMatch);
-    match poll.role(source) {
-        Role::List if !per_match => findings.add(
+    let (has_list, is_per_match) = (roles.contains(&Role::List), roles.contains(&Role::PerMatch));
+    match role {
+        Role::List if !is_per_match => findings.add(
             &at.clone().child("list"),
             "a match of the list has nothing that could be asked for",
             "expected a further [[feed.source]] with `{ID}` in its url",
         ),
-        Role::PerMatch if source.list.is_none() && !poll.has_list() && !named => findings.add(
+        Role::PerMatch if !has_list && !named => findings.add(
             &at.clone().child("url"),
             "`{ID}` has no value without a list",
             "expected a source with `list`, or `matches` with the matches to follow",
         ),
-        Role::Document if per_match || poll.has_list() => findings.add(
+        Role::Document if is_per_match || has_list => findings.add(
             &at.clone().child("url"),
             "a document beside matches",
             "expected `{ID}` in it, or this source in a [[feed]] of its own",

@@ -8,8 +8,7 @@ use super::plan::SourceIndex;
 use super::round::Round;
 use super::schedule::Number;
 use super::verdict::Validators;
-use hashbrown::HashMap;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Instant;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -2,7 +2,7 @@
 
 use super::ask::AskId;
 use super::plan::{SourceIndex, SourcePlan};
-use hashbrown::HashMap;
+use std::collections::HashMap;
 
 /// One match's sources that need each other's answers; of them one is asked at a time.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -5,7 +5,7 @@
 
 use super::plan::SourceIndex;
 use super::round::{Entry, hash};
-use hashbrown::HashMap;
+use std::collections::HashMap;
 
 #[derive(Debug, Default)]
 pub(super) struct Lists {

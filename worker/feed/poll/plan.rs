@@ -1,6 +1,7 @@
 //! What a feed's settings make of its sources.
 
 use crate::net::http::Request;
+use std::collections::HashMap;
 use std::time::Duration;
 use touchline_common::config::{Config, FeedConfig, Page, PollSource, Role, UrlTemplate};
 
@@ -11,6 +12,8 @@ pub struct SourceIndex(pub usize);
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub sources: Vec<SourcePlan>,
+    /// By name.
+    pub places: HashMap<String, SourceIndex>,
     pub window: usize,
     pub per_host: usize,
     /// Topics that one worker follows at most.
@@ -50,9 +53,26 @@ impl Plan {
     /// A source that names another which is not there.
     pub fn new(config: &Config, feed: &FeedConfig) -> Result<Plan, String> {
         let poll = &feed.poll;
-        let sources: Result<Vec<_>, _> = poll.source.iter().map(|source| source_plan(feed, source)).collect();
+        let places = places(poll.source.iter().map(|source| source.name.as_str()));
+        let mut needed: Vec<Vec<String>> = vec![Vec::new(); poll.source.len()];
+        for (name, pointer) in poll.source.iter().flat_map(|source| source.url.answers()) {
+            if let Some(needed) = places.get(name).and_then(|at| needed.get_mut(at.0))
+                && !needed.iter().any(|known| known == pointer)
+            {
+                needed.push(pointer.to_owned());
+            }
+        }
+        let mut sources = Vec::with_capacity(poll.source.len());
+        for ((source, role), needed) in poll.source.iter().zip(poll.roles()).zip(needed) {
+            let after = places.get(&source.after).copied();
+            if after.is_none() && !source.after.is_empty() {
+                return Err(format!("after: there is no source {} in {}", source.after, feed.name));
+            }
+            sources.push(source_plan(feed, source, role, after, needed));
+        }
         Ok(Plan {
-            sources: sources?,
+            sources,
+            places,
             window: poll.window as usize,
             per_host: poll.per_host as usize,
             topics_max: feed.worker_capacity() as usize,
@@ -90,27 +110,23 @@ impl Plan {
     }
 }
 
-fn source_plan(feed: &FeedConfig, source: &PollSource) -> Result<SourcePlan, String> {
-    let sources = &feed.poll.source;
-    let after = if source.after.is_empty() {
-        None
-    } else {
-        let place = sources.iter().position(|other| other.name == source.after);
-        let none = || format!("after: there is no source {} in {}", source.after, feed.name);
-        Some(SourceIndex(place.ok_or_else(none)?))
-    };
-    let mut needed: Vec<String> = Vec::new();
-    let named = |(name, pointer): (&str, &str)| (name == source.name).then(|| pointer.to_owned());
-    for pointer in sources.iter().flat_map(|other| other.url.answers()).filter_map(named) {
-        if !needed.contains(&pointer) {
-            needed.push(pointer);
-        }
-    }
-    let every = every(feed, source);
-    Ok(SourcePlan {
+/// The places of sources by their names.
+pub(super) fn places<'n>(names: impl Iterator<Item = &'n str>) -> HashMap<String, SourceIndex> {
+    names.enumerate().map(|(at, name)| (name.to_owned(), SourceIndex(at))).collect()
+}
+
+fn source_plan(
+    feed: &FeedConfig,
+    source: &PollSource,
+    role: Role,
+    after: Option<SourceIndex>,
+    needed: Vec<String>,
+) -> SourcePlan {
+    let every = every(feed, source, role);
+    SourcePlan {
         name: source.name.clone(),
         url: source.url.clone(),
-        role: feed.poll.role(source),
+        role,
         every,
         spread: every.min(feed.poll.interval.get()),
         list: source.list.clone().unwrap_or_default(),
@@ -120,13 +136,13 @@ fn source_plan(feed: &FeedConfig, source: &PollSource) -> Result<SourcePlan, Str
         needed,
         whole: source.whole.get(),
         idle: source.idle.get(),
-    })
+    }
 }
 
-fn every(feed: &FeedConfig, source: &PollSource) -> Duration {
+fn every(feed: &FeedConfig, source: &PollSource, role: Role) -> Duration {
     let poll = &feed.poll;
     let (interval, full) = (poll.interval.get(), poll.full_every.get());
-    match (poll.role(source), source.every) {
+    match (role, source.every) {
         // A change of its entry in the list has it asked for before.
         (Role::PerMatch, None) if poll.has_list() => full,
         (Role::PerMatch, Some(every)) if poll.has_list() => every.get().min(full),

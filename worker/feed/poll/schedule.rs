@@ -15,9 +15,8 @@ use super::round::Round;
 use super::verdict::{Validators, Verdict, judge};
 use crate::feed::{FollowError, TOPIC_MAX};
 use crate::net::http::{Answer, HttpError};
-use hashbrown::HashMap;
 use std::borrow::Cow;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use touchline_common::config::{LIST_TOPIC, Role};
@@ -381,14 +380,13 @@ fn sources_for<'t>(plan: &Plan, topic: &'t str) -> Vec<(SourceIndex, &'t str)> {
     if topic == LIST_TOPIC {
         return sources_of(plan, Role::List).map(|(at, _)| (at, "")).collect();
     }
-    let document = sources_of(plan, Role::Document).find(|(_, source)| source.name == topic);
-    if let Some((at, _)) = document {
+    let find = |name: &str, role: Role| {
+        let at = plan.places.get(name).copied()?;
+        plan.sources.get(at.0).is_some_and(|source| source.role == role).then_some(at)
+    };
+    if let Some(at) = find(topic, Role::Document) {
         return vec![(at, "")];
     }
     let Some((name, id)) = topic.split_once('/').filter(|(_, id)| !id.is_empty()) else { return Vec::new() };
-    sources_of(plan, Role::PerMatch)
-        .find(|(_, source)| source.name == name)
-        .map(|(at, _)| (at, id))
-        .into_iter()
-        .collect()
+    find(name, Role::PerMatch).map(|at| (at, id)).into_iter().collect()
 }

@@ -12,10 +12,9 @@ use super::{Answer, HttpError, Outcome, Request, RequestId};
 use crate::net::Readiness;
 use curl::easy::Easy2;
 use curl::multi::{Easy2Handle, Multi};
-use hashbrown::HashMap;
 use mio::{Registry, Token};
 use slab::Slab;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::time::{Duration, Instant};
 

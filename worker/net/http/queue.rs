@@ -4,8 +4,7 @@
 //! that waits longest is next. A host that is full costs nobody else a turn, nor time: it is not looked at until it has room.
 
 use super::RequestId;
-use hashbrown::HashMap;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 /// Requests that may wait; whoever asks for more is refused.
 pub(super) const WAITING_MAX: usize = 100_000;

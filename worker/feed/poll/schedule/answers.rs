@@ -28,10 +28,10 @@ impl Schedule {
         let is_new = ask.held.hash.replace(body_hash) != Some(body_hash);
         ask.held.validators = Validators::of(&answer);
         let mut has_new_values = false;
-        if is_new && !source.needed.is_empty() {
+        if is_new {
             let value = |pointer: &String| json::find(&answer.body, pointer).and_then(json::text);
             let values = Some(source.needed.iter().map(value).collect());
-            has_new_values = ask.held.values != values;
+            has_new_values = !source.needed.is_empty() && ask.held.values != values;
             ask.held.values = values;
         }
         if source.role != Role::Step {

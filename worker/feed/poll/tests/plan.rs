@@ -1,5 +1,6 @@
 //! Plans for tests.
 
+use crate::feed::poll::plan::places;
 use crate::feed::poll::{Plan, SourceIndex, SourcePlan};
 use std::time::Duration;
 use touchline_common::config::Role;
@@ -42,6 +43,7 @@ pub fn after_first(source: SourcePlan) -> SourcePlan {
 
 pub fn plan(sources: Vec<SourcePlan>) -> Plan {
     Plan {
+        places: places(sources.iter().map(|source| source.name.as_str())),
         sources,
         window: 20,
         per_host: 4,
