@@ -12,6 +12,7 @@ mod feed;
 mod headers;
 mod locate;
 mod mask;
+mod pointer;
 mod report;
 mod secret;
 mod sections;
@@ -33,15 +34,19 @@ pub use check::nearest;
 pub use child::read_password;
 pub use dirs::User;
 pub use feed::{
+    ClockReading, EventReading, ExtraRule, Listed, MarketReading, Ordered, Reading, SidesReading, StatReading,
+};
+pub use feed::{
     DiffusionConfig, FeedConfig, FeedKind, Follows, Join, LIST_TOPIC, MatchFilter, NamedMatches, OverCap,
     Page, PageBy, Payload, PollConfig, PollSource, Protocol, Ranking, Role, RoomsConfig, Status, Strategy,
     Users, WaitingKey,
 };
 pub use headers::Headers;
+pub use pointer::{Pointer, PointerError, PointerStep, Pointers, TextOrPointer};
 pub use report::{ConfigErrors, Mistake};
 pub use secret::{REDACTED, Secret};
 pub use sections::{
-    Coalesce, ControlConfig, DaemonConfig, EVENT_TYPES, GatewayConfig, Lane, LimitsConfig, LogConfig,
+    CARDS, Coalesce, ControlConfig, DaemonConfig, EVENT_TYPES, GatewayConfig, Lane, LimitsConfig, LogConfig,
     PoolConfig, SandboxConfig, SandboxMode, StoreConfig,
 };
 pub use streams::{KafkaOptions, NdjsonOptions, RabbitmqOptions, RedisOptions, SinkLane, StreamsConfig};

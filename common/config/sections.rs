@@ -202,6 +202,9 @@ pub const EVENT_TYPES: &[&str] = &[
     "retract",
 ];
 
+/// What may stand for a type beside [`EVENT_TYPES`] where a source names its own: a card of a colour.
+pub const CARDS: &[(&str, &str)] = &[("yellow_card", "yellow"), ("red_card", "red")];
+
 /// `[gateway]`: what serves clients.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -3,6 +3,7 @@
 mod connections;
 mod mistakes;
 mod polling;
+mod reading;
 mod rooms;
 mod secrets;
 

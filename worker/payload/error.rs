@@ -1,5 +1,6 @@
 //! What can be wrong with a load or a delta. The caller counts these; no error harms what is already held.
 
+use super::json::{DeltaError, JsonError};
 use std::fmt;
 
 /// What applying a message leads to.
@@ -41,11 +42,32 @@ pub enum TreeError {
     Command { topic: String, why: String },
     /// The answer of a ranking has no rooms where they are to be.
     Ranking { why: String },
+    /// A body is no JSON, or passes a limit.
+    Json { topic: String, error: JsonError },
+    /// A delta cannot be applied to what is held.
+    Delta { topic: String, error: DeltaError },
+    /// A list's body is no object of arrays.
+    NotAList { topic: String },
+    /// A pointer that everything depends on leads nowhere.
+    PointsNowhere {
+        source: String,
+        /// The setting.
+        key: &'static str,
+        pointer: String,
+    },
 }
 
 impl TreeError {
     pub(super) fn not_held(topic: &[u8]) -> TreeError {
         TreeError::TopicNotHeld { topic: String::from_utf8_lossy(topic).into_owned() }
+    }
+
+    pub(super) fn json(topic: &[u8], error: JsonError) -> TreeError {
+        TreeError::Json { topic: String::from_utf8_lossy(topic).into_owned(), error }
+    }
+
+    pub(super) fn delta(topic: &[u8], error: DeltaError) -> TreeError {
+        TreeError::Delta { topic: String::from_utf8_lossy(topic).into_owned(), error }
     }
 }
 
@@ -89,6 +111,15 @@ impl fmt::Display for TreeError {
                 write!(f, "command of room {topic:?} cannot be read: {why}: skipped")
             }
             Self::Ranking { why } => write!(f, "the ranking's answer {why}; the rooms stay as they are"),
+            Self::Json { topic, error } => write!(f, "body of {topic:?}: {error}: skipped"),
+            Self::Delta { topic, error } => write!(f, "delta for {topic:?}: {error}: skipped"),
+            Self::NotAList { topic } => {
+                write!(f, "the list {topic:?} is no object of arrays of entries: skipped; check `list`")
+            }
+            Self::PointsNowhere { source, key, pointer } => write!(
+                f,
+                "`{key}` = {pointer:?} of source {source:?} leads nowhere, or to what is none, in each entry: skipped"
+            ),
         }
     }
 }

@@ -1,12 +1,13 @@
 //! How a match is held and read: snapshots and deltas in; observations, dirty sections and the match list out.
 //!
 //! Pure: no clock, no socket. The scanning loop knows [`Payload`] and nothing behind it; a further one is one arm in [`hold`] and
-//! its own folder. `inplay` keeps object trees, `topics` branches of topics; what both use stands beside them. Nothing a server sends
+//! its own folder. `inplay` keeps object trees, `topics` branches of topics, `json` JSON answers; what they share stands beside them. Nothing a server sends
 //! may panic here: what is wrong is a [`TreeError`], which the caller counts, and leaves what is held as it was.
 
 mod clock;
 mod error;
 pub mod inplay;
+pub mod json;
 mod json_text;
 mod key;
 pub mod observe;
@@ -21,6 +22,7 @@ mod topics;
 
 pub use error::{Result, TreeError};
 pub use inplay::{Forest, Mapping, session_error};
+pub use json::JsonDocs;
 pub use observe::{Names, Received, Seen, Sink};
 pub use period::MappingError;
 pub use server_time::heartbeat;
@@ -133,6 +135,11 @@ pub trait Payload {
     fn remove_list(&mut self, _topic: &str) {}
 
     fn drain_lists(&mut self, _out: &mut Vec<ListChange>) {}
+
+    /// How many parts of bodies were passed over since the last call, such as entries of a list without an id.
+    fn take_passed_over(&mut self) -> u64 {
+        0
+    }
 
     fn set_listing(&mut self, slot: MatchSlot, listing: Listing, received: Received, sink: &mut dyn Sink);
 

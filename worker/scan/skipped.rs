@@ -52,7 +52,11 @@ impl Skipped {
             | TreeError::Bytes { .. }
             | TreeError::Depth { .. }
             | TreeError::Command { .. }
-            | TreeError::Ranking { .. } => self.note(why),
+            | TreeError::Ranking { .. }
+            | TreeError::Json { .. }
+            | TreeError::Delta { .. }
+            | TreeError::NotAList { .. }
+            | TreeError::PointsNowhere { .. } => self.note(why),
         }
     }
 

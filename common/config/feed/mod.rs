@@ -7,12 +7,16 @@
 mod diffusion;
 mod follows;
 mod poll;
+mod reading;
 mod rooms;
 mod section;
 
 pub use diffusion::{DiffusionConfig, Payload, Protocol};
 pub use follows::{Follows, NamedMatches};
 pub use poll::{Join, LIST_TOPIC, Page, PageBy, PollConfig, PollSource, Role};
+pub use reading::{
+    ClockReading, EventReading, ExtraRule, Listed, MarketReading, Ordered, Reading, SidesReading, StatReading,
+};
 pub use rooms::{Ranking, RoomsConfig, Users};
 
 use super::headers::Headers;

@@ -4,7 +4,11 @@
 //! feeds have; [`derive`] fills these from the sources.
 
 use super::section::section;
-use super::{FeedConfig, OverCap};
+use super::{
+    ClockReading, EventReading, ExtraRule, FeedConfig, MarketReading, OverCap, SidesReading, StatReading,
+    Status,
+};
+use crate::config::pointer::{Pointer, TextOrPointer};
 use crate::config::secret::Secret;
 use crate::config::template::Template;
 use crate::config::units::Dur;
@@ -55,13 +59,8 @@ pub struct PollSource {
     /// JSON pointer (RFC 6901) of the array of matches; empty: the answer itself. Left out: this is no list.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub list: Option<String>,
-    /// JSON pointers, in an entry of the list or in the document; empty or pointing nowhere: unknown.
+    /// JSON pointer, in an entry of the list; empty: unknown.
     pub id: String,
-    pub title: String,
-    pub state: String,
-    pub time: String,
-    /// JSON pointer of the array of events; empty: there is none.
-    pub events: String,
     /// How a list goes on beyond its first answer; left out: it does not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub page: Option<Page>,
@@ -72,6 +71,38 @@ pub struct PollSource {
     pub whole: Dur,
     /// The longest without a byte.
     pub idle: Dur,
+    // What an answer, or an entry of the list, says of a match: as in [`Reading`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<Pointer>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sport: Option<TextOrPointer>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub competition: Option<TextOrPointer>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub home: Option<Pointer>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub away: Option<Pointer>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<Pointer>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub states: BTreeMap<String, Status>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time: Option<Pointer>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub period: Option<Pointer>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clock: Option<ClockReading>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub score: Option<SidesReading>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub stats: BTreeMap<String, StatReading>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub events: Option<Pointer>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event: Option<EventReading>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub markets: Option<MarketReading>,
+    pub extra: ExtraRule,
 }
 
 impl Default for PollSource {
@@ -82,15 +113,27 @@ impl Default for PollSource {
             every: None,
             list: None,
             id: "/id".to_owned(),
-            title: String::new(),
-            state: String::new(),
-            time: String::new(),
-            events: String::new(),
             page: None,
             join: Join::Each,
             after: String::new(),
             whole: Dur::secs(300),
             idle: Dur::secs(30),
+            title: None,
+            sport: None,
+            competition: None,
+            home: None,
+            away: None,
+            state: None,
+            states: BTreeMap::new(),
+            time: None,
+            period: None,
+            clock: None,
+            score: None,
+            stats: BTreeMap::new(),
+            events: None,
+            event: None,
+            markets: None,
+            extra: ExtraRule::default(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What a feed of kind `poll` has: its sources, each for itself and as they depend on each other.
 
-use super::{MAX_NAME, check_plain, positive};
+use super::{MAX_NAME, check_plain, positive, reading};
 use crate::config::check::Findings;
 use crate::config::feed::{FeedConfig, LIST_TOPIC, Page, PageBy, PollSource, Role, Strategy};
 use crate::config::locate::Place;
@@ -20,6 +20,7 @@ pub(super) fn check(feed: &FeedConfig, index: usize, findings: &mut Findings<'_>
         check_source(source, &at, findings);
         check_after(feed, source, &at, findings);
         check_role(feed, &roles, *role, &at, findings);
+        reading::check(&source.into(), &at, findings);
     }
 }
 
@@ -126,14 +127,7 @@ fn check_source(source: &PollSource, at: &Place, findings: &mut Findings<'_>) {
         }
     }
     let list = source.list.as_deref().unwrap_or_default();
-    for (key, pointer) in [
-        ("list", list),
-        ("id", &source.id),
-        ("title", &source.title),
-        ("state", &source.state),
-        ("time", &source.time),
-        ("events", &source.events),
-    ] {
+    for (key, pointer) in [("list", list), ("id", &source.id)] {
         check_pointer(pointer, &at(key), findings);
     }
     if source.list.is_some() && source.id.is_empty() {

@@ -365,7 +365,9 @@ fn what_a_lost_first_load_took_along_may_miss_and_nothing_else() {
 /// Writes a store: its gaps, and two hour files with these rows, as a recorder does.
 fn store(folder: &std::path::Path, rows: &[Value], gaps: &[(&str, i64, i64)]) {
     let database = rusqlite::Connection::open(folder.join("touchline.db")).unwrap();
-    database.execute_batch("CREATE TABLE gaps(feed TEXT, match TEXT, started_at TEXT, ended_at TEXT)").unwrap();
+    database
+        .execute_batch("CREATE TABLE gaps(feed TEXT, match TEXT, started_at TEXT, ended_at TEXT)")
+        .unwrap();
     for (id, from, to) in gaps {
         let times = [*from, *to].map(crate::model::rfc3339);
         database.execute("INSERT INTO gaps VALUES('f', ?, ?, ?)", (id, &times[0], &times[1])).unwrap();
