@@ -134,8 +134,9 @@ impl Worker {
 
     /// A connection that is up and brings nothing of what is followed on it is not up: see [`LoadReport::quiet_s`].
     pub(super) fn quiet_s(&mut self, now: Instant) -> u32 {
-        // A list alone may have nothing to say for hours.
-        if self.matches.len() == 0 || self.meter.connection != ConnectionState::Up {
+        // A list alone may have nothing to say for hours, and nothing comes of what the server refuses.
+        let is_awaited = self.matches.iter().any(|(_, followed)| followed.state != MatchState::Refused);
+        if !is_awaited || self.meter.connection != ConnectionState::Up {
             self.meter.heard_at = now;
             return 0;
         }

@@ -211,6 +211,53 @@ fn memory_goes_back_once_large_messages_have_stopped() {
     assert!(reader.capacity() <= 2 * 64 * 1024, "{}", reader.capacity());
 }
 
+#[test]
+fn a_small_reader_reads_anything_and_holds_little_at_rest() {
+    let mut bytes = Vec::new();
+    let mut writer = Writer::new(Role::Server, None, usize::MAX);
+    for size in [5, 200_000, 70_000, 5] {
+        writer.message(Opcode::Binary, &vec![7; size], 60_000, &mut bytes);
+    }
+    let mut reader = Reader::small(Role::Client, Limits::default());
+    let mut sizes = Vec::new();
+    for piece in bytes.chunks(4_096) {
+        reader.feed(piece);
+        while let Some(arrived) = reader.advance().unwrap() {
+            assert_eq!(arrived, Arrived::Binary);
+            sizes.push(reader.payload().len());
+        }
+    }
+    assert_eq!(sizes, [5, 200_000, 70_000, 5]);
+    reader.rest();
+    assert!(reader.capacity() <= 8 * 1024, "{}", reader.capacity());
+    // Nothing is lost of what is not whole.
+    let mut frame = Vec::new();
+    writer.message(Opcode::Binary, b"whole", usize::MAX, &mut frame);
+    let (head, tail) = frame.split_at(3);
+    reader.feed(head);
+    assert_eq!(reader.advance(), Ok(None));
+    reader.rest();
+    reader.feed(tail);
+    assert_eq!(reader.advance(), Ok(Some(Arrived::Binary)));
+    assert_eq!(reader.payload(), b"whole");
+}
+
+#[test]
+fn a_client_that_offers_nothing_takes_no_compression() {
+    let key = Key::new([3; 16]);
+    let plain = ClientRequest { offer: Offer::Nothing, ..request() };
+    let mut bytes = Vec::new();
+    plain.encode(&key, &mut bytes).unwrap();
+    let (asked, _) = ServerRequest::parse(&bytes).unwrap().unwrap();
+    let mut answer = Vec::new();
+    assert_eq!(asked.accept(Some("p1"), Some(&Deflate::default()), &mut answer), None);
+    assert_eq!(plain.read_answer(&key, &answer), Ok(Some((None, answer.len()))));
+    let mut forced = Vec::new();
+    let (asked, _) = ServerRequest::parse(&self::asked().0).unwrap().unwrap();
+    asked.accept(Some("p1"), Some(&Deflate::default()), &mut forced);
+    assert!(matches!(plain.read_answer(&key, &forced), Err(UpgradeError::Extension { .. })));
+}
+
 fn asked() -> (Vec<u8>, Key) {
     let key = Key::new([3; 16]);
     let mut out = Vec::new();
