@@ -11,9 +11,13 @@ use crate::config::units::Dur;
 use crate::config::url_template::UrlTemplate;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 /// The topic of the match list: of all sources with a `list` together.
 pub const LIST_TOPIC: &str = "list";
+
+/// However seldom something is asked for.
+const STALE_MAX: Duration = Duration::from_secs(366 * 86_400);
 
 section! {
     pub struct PollConfig {
@@ -150,6 +154,19 @@ impl PollConfig {
         self.source.iter().any(|source| source.list.is_some())
     }
 
+    /// How long it takes at most from the start of one request for a topic of `source` to the start of its next, failures apart.
+    pub fn every(&self, source: &PollSource, role: Role) -> Duration {
+        let (interval, full) = (self.interval.get(), self.full_every.get());
+        match (role, source.every) {
+            // A change of its entry in the list has it asked for before.
+            (Role::PerMatch, None) if self.has_list() => full,
+            (Role::PerMatch, Some(every)) if self.has_list() => every.get().min(full),
+            (Role::List | Role::PerMatch | Role::Document | Role::Step, every) => {
+                every.map_or(interval, Dur::get)
+            }
+        }
+    }
+
     /// What each source is, in their order.
     pub fn roles(&self) -> Vec<Role> {
         let is_per_match = self.source.iter().any(|source| source.list.is_some() || source.url.has_id());
@@ -169,7 +186,8 @@ impl PollConfig {
     }
 }
 
-/// Fills in what all feeds have: the topics, and that a match is given up before another worker takes it, since both would be asking.
+/// Fills in what all feeds have: the topics; that a match is stale no sooner than a second answer is due; and that it is given up before
+/// another worker takes it, since both would be asking.
 pub(super) fn derive(feed: &mut FeedConfig) {
     let poll = &feed.poll;
     let roles = poll.roles();
@@ -183,6 +201,11 @@ pub(super) fn derive(feed: &mut FeedConfig) {
     feed.diffusion.list_topic = if poll.has_list() { LIST_TOPIC.to_owned() } else { String::new() };
     let per_match: Vec<Template> =
         names(Role::PerMatch).filter_map(|name| of(&format!("{name}/{{ID}}"))).collect();
+    let longest =
+        poll.source.iter().zip(&roles).filter(|(_, role)| matches!(role, Role::PerMatch | Role::Document));
+    let longest = longest.map(|(source, role)| poll.every(source, *role)).max().unwrap_or_default();
+    // What is asked for so seldom says nothing in between: it is stale once an answer is overdue.
+    feed.stale_after = feed.stale_after.max(Dur(longest.saturating_mul(2).min(STALE_MAX)));
     let documents: Vec<String> = names(Role::Document).map(str::to_owned).collect();
     if per_match.is_empty() && !poll.has_list() {
         feed.diffusion.match_topics = of("{ID}").into_iter().collect();

@@ -36,6 +36,7 @@ fn the_form_of_a_source_says_what_it_is_and_the_topics_follow() {
     assert_eq!(feed.diffusion.list_topic, "list");
     assert_eq!(feed.diffusion.match_topics, ["events/{ID}".parse().unwrap()]);
     assert!(feed.break_before_make && feed.matches.is_empty());
+    assert_eq!(feed.stale_after, Dur::secs(120), "events are asked for each minute");
     assert_eq!(mistakes_of(API), Vec::<String>::new());
     let child = Config::from_child_json(&config.to_child_json().unwrap()).unwrap();
     assert_eq!(child, config);

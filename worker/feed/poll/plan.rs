@@ -122,7 +122,7 @@ fn source_plan(
     after: Option<SourceIndex>,
     needed: Vec<String>,
 ) -> SourcePlan {
-    let every = every(feed, source, role);
+    let every = feed.poll.every(source, role);
     SourcePlan {
         name: source.name.clone(),
         url: source.url.clone(),
@@ -136,18 +136,5 @@ fn source_plan(
         needed,
         whole: source.whole.get(),
         idle: source.idle.get(),
-    }
-}
-
-fn every(feed: &FeedConfig, source: &PollSource, role: Role) -> Duration {
-    let poll = &feed.poll;
-    let (interval, full) = (poll.interval.get(), poll.full_every.get());
-    match (role, source.every) {
-        // A change of its entry in the list has it asked for before.
-        (Role::PerMatch, None) if poll.has_list() => full,
-        (Role::PerMatch, Some(every)) if poll.has_list() => every.get().min(full),
-        (Role::List | Role::PerMatch | Role::Document | Role::Step, every) => {
-            every.map_or(interval, |every| every.get())
-        }
     }
 }
