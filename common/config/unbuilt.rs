@@ -37,9 +37,6 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
                 refuse(&Place::feed(index, "kind"), "kind", "expected \"diffusion\"", findings);
             }
         }
-        if feed.kind == FeedKind::Poll && feed.poll.quota_per_day != 0 {
-            refuse(&Place::feed(index, "quota_per_day"), "quota_per_day", "expected 0", findings);
-        }
         for (n, source) in feed.poll.source.iter().enumerate() {
             if source.join != Join::Each {
                 let place = Place::feed(index, "source").index(n).child("join");

@@ -229,7 +229,7 @@ impl Source {
     pub fn permit(&mut self, now: Instant) {
         match self {
             Source::Diffusion(source) => source.permit(now),
-            Source::Poll(_) => {}
+            Source::Poll(source) => source.permit(now),
         }
     }
 

@@ -19,6 +19,9 @@ pub const LIST_TOPIC: &str = "list";
 /// However seldom something is asked for.
 const STALE_MAX: Duration = Duration::from_secs(366 * 86_400);
 
+/// At most.
+const PERMITS_PER_DAY: u64 = 2_880;
+
 section! {
     pub struct PollConfig {
         /// Requests of one worker in flight at most.
@@ -29,7 +32,8 @@ section! {
         interval: Dur = Dur::secs(5),
         /// A match is asked for at the latest after this time, though its entry in the list did not change.
         full_every: Dur = Dur::secs(60),
-        /// Requests of all workers in a day; 0: any number.
+        /// Requests of all workers in a day, redirects not counted; 0: any number. They are spread over the day: what was not made is
+        /// not saved up. Each start of a worker counts a batch of 1 in 2,880 of them.
         quota_per_day: u64 = 0,
         /// `http://host:port`, `https://…`, `socks5://…`; empty: none.
         proxy: String = String::new(),
@@ -154,6 +158,14 @@ impl PollConfig {
         self.source.iter().any(|source| source.list.is_some())
     }
 
+    /// Requests for each permit, of which there is one each 30 s, or fewer if that is not a whole request; 0: no permits are needed.
+    pub fn batch(&self) -> u32 {
+        match self.quota_per_day {
+            0 => 0,
+            quota => u32::try_from(quota / PERMITS_PER_DAY).unwrap_or(u32::MAX).max(1),
+        }
+    }
+
     /// How long it takes at most from the start of one request for a topic of `source` to the start of its next, failures apart.
     pub fn every(&self, source: &PollSource, role: Role) -> Duration {
         let (interval, full) = (self.interval.get(), self.full_every.get());
@@ -186,7 +198,7 @@ impl PollConfig {
     }
 }
 
-/// Fills in what all feeds have: the topics; that a match is stale no sooner than a second answer is due; and that it is given up before
+/// Fills in what all feeds have: the topics; the budget, by the quota; that a match is stale no sooner than a second answer is due; and that it is given up before
 /// another worker takes it, since both would be asking.
 pub(super) fn derive(feed: &mut FeedConfig) {
     let poll = &feed.poll;
@@ -214,6 +226,10 @@ pub(super) fn derive(feed: &mut FeedConfig) {
         feed.diffusion.match_topics = per_match;
     }
     feed.break_before_make = true;
+    if poll.quota_per_day > 0 {
+        // The budget of connections, which there are none of, is that of the batches.
+        feed.connects_per_s = poll.quota_per_day as f64 / f64::from(poll.batch()) / 86_400.0;
+    }
     // There is no connection whose cap could be learned.
     feed.over_cap = OverCap::Ignore;
 }

@@ -16,6 +16,8 @@ pub struct Plan {
     pub places: HashMap<String, SourceIndex>,
     pub window: usize,
     pub per_host: usize,
+    /// Requests for each of the coordinator's permits; 0: none is needed.
+    pub batch: u32,
     /// Topics that one worker follows at most.
     pub topics_max: usize,
     /// Bytes of an answer at most, and of all pages of a list.
@@ -75,6 +77,7 @@ impl Plan {
             places,
             window: poll.window as usize,
             per_host: poll.per_host as usize,
+            batch: poll.batch(),
             topics_max: feed.worker_capacity() as usize,
             body_limit: config.limits.inflated.len(),
             headers: feed
