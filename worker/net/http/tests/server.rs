@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub struct Server {
     pub url: String,
@@ -60,6 +60,15 @@ impl Server {
     /// Requests that were served at once, at most.
     pub fn most(&self) -> usize {
         self.shared.most.load(Ordering::SeqCst)
+    }
+
+    /// Waits until so many are served at once.
+    pub fn wait_for(&self, running: usize) {
+        let end = Instant::now() + Duration::from_secs(20);
+        while self.shared.running.load(Ordering::SeqCst) != running {
+            assert!(Instant::now() < end, "{running} are never served at once");
+            std::thread::yield_now();
+        }
     }
 
     pub fn connections(&self) -> usize {
