@@ -32,18 +32,14 @@ const LEFT_OUT: &str = "expected it to be left out";
 pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     for (index, feed) in config.feed.iter().enumerate() {
         match feed.kind {
-            FeedKind::Diffusion | FeedKind::Rooms => {}
-            FeedKind::Poll | FeedKind::Push => {
-                refuse(&Place::feed(index, "kind"), "kind", "expected \"diffusion\" or \"rooms\"", findings);
-            }
-        }
-        if feed.kind == FeedKind::Poll && feed.poll.quota_per_day != 0 {
-            refuse(&Place::feed(index, "quota_per_day"), "quota_per_day", "expected 0", findings);
-        }
-        for (n, source) in feed.poll.source.iter().enumerate() {
-            if source.join != Join::Each {
-                let place = Place::feed(index, "source").index(n).child("join");
-                refuse(&place, "join", "expected \"each\"", findings);
+            FeedKind::Diffusion | FeedKind::Rooms | FeedKind::Poll => {}
+            FeedKind::Push => {
+                refuse(
+                    &Place::feed(index, "kind"),
+                    "kind",
+                    "expected \"diffusion\", \"poll\" or \"rooms\"",
+                    findings,
+                );
             }
         }
     }

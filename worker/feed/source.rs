@@ -255,7 +255,7 @@ impl Source {
     pub fn permit(&mut self, now: Instant) {
         match self {
             Source::Diffusion(source) => source.permit(now),
-            Source::Poll(_) => {}
+            Source::Poll(source) => source.permit(now),
             Source::Rooms(source) => source.permit(now),
         }
     }

@@ -6,7 +6,7 @@ use super::users_key;
 use super::window::Window;
 use crate::feed::Plan;
 use crate::payload::room::{Rooms, UserForm};
-use crate::payload::{self, Limits, Trees};
+use crate::payload::{self, JsonDocs, Limits, Trees, json};
 use crate::raw;
 use jiff::tz::TimeZone;
 use std::fmt;
@@ -133,8 +133,15 @@ fn window(feed: &FeedConfig) -> Window {
 pub fn trees(config: &Config, feed: &FeedConfig) -> Result<Trees, ScanError> {
     match feed.kind {
         FeedKind::Rooms => rooms(config, feed),
-        FeedKind::Diffusion | FeedKind::Poll | FeedKind::Push => topics(config, feed),
+        FeedKind::Poll => polled(config, feed),
+        FeedKind::Diffusion | FeedKind::Push => topics(config, feed),
     }
+}
+
+fn polled(config: &Config, feed: &FeedConfig) -> Result<Trees, ScanError> {
+    let sources = feed.poll.source.iter().map(json::Source::from).collect();
+    let wrong = |error| ScanError::config(format!("the sources of {}: {error}", feed.name));
+    Ok(Box::new(JsonDocs::new(sources, limits(config)).map_err(wrong)?))
 }
 
 fn rooms(config: &Config, feed: &FeedConfig) -> Result<Trees, ScanError> {

@@ -15,9 +15,16 @@ use crate::config::units::Dur;
 use crate::config::url_template::UrlTemplate;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 /// The topic of the match list: of all sources with a `list` together.
 pub const LIST_TOPIC: &str = "list";
+
+/// However seldom something is asked for.
+const STALE_MAX: Duration = Duration::from_secs(366 * 86_400);
+
+/// At most.
+const PERMITS_PER_DAY: u64 = 2_880;
 
 section! {
     pub struct PollConfig {
@@ -29,7 +36,8 @@ section! {
         interval: Dur = Dur::secs(5),
         /// A match is asked for at the latest after this time, though its entry in the list did not change.
         full_every: Dur = Dur::secs(60),
-        /// Requests of all workers in a day; 0: any number.
+        /// Requests of all workers in a day, redirects not counted; 0: any number. They are spread over the day: what was not made is
+        /// not saved up. Each start of a worker counts a batch of 1 in 2,880 of them.
         quota_per_day: u64 = 0,
         /// `http://host:port`, `https://…`, `socks5://…`; empty: none.
         proxy: String = String::new(),
@@ -193,6 +201,27 @@ impl PollConfig {
         self.source.iter().any(|source| source.list.is_some())
     }
 
+    /// Requests for each permit, of which there is one each 30 s, or fewer if that is not a whole request; 0: no permits are needed.
+    pub fn batch(&self) -> u32 {
+        match self.quota_per_day {
+            0 => 0,
+            quota => u32::try_from(quota / PERMITS_PER_DAY).unwrap_or(u32::MAX).max(1),
+        }
+    }
+
+    /// How long it takes at most from the start of one request for a topic of `source` to the start of its next, failures apart.
+    pub fn every(&self, source: &PollSource, role: Role) -> Duration {
+        let (interval, full) = (self.interval.get(), self.full_every.get());
+        match (role, source.every) {
+            // A change of its entry in the list has it asked for before.
+            (Role::PerMatch, None) if self.has_list() => full,
+            (Role::PerMatch, Some(every)) if self.has_list() => every.get().min(full),
+            (Role::List | Role::PerMatch | Role::Document | Role::Step, every) => {
+                every.map_or(interval, Dur::get)
+            }
+        }
+    }
+
     /// What each source is, in their order.
     pub fn roles(&self) -> Vec<Role> {
         let is_per_match = self.source.iter().any(|source| source.list.is_some() || source.url.has_id());
@@ -212,7 +241,8 @@ impl PollConfig {
     }
 }
 
-/// Fills in what all feeds have: the topics, and that a match is given up before another worker takes it, since both would be asking.
+/// Fills in what all feeds have: the topics; the budget, by the quota; that a match is stale no sooner than a second answer is due; and that it is given up before
+/// another worker takes it, since both would be asking.
 pub(super) fn derive(feed: &mut FeedConfig) {
     let poll = &feed.poll;
     let roles = poll.roles();
@@ -226,6 +256,11 @@ pub(super) fn derive(feed: &mut FeedConfig) {
     feed.diffusion.list_topic = if poll.has_list() { LIST_TOPIC.to_owned() } else { String::new() };
     let per_match: Vec<Template> =
         names(Role::PerMatch).filter_map(|name| of(&format!("{name}/{{ID}}"))).collect();
+    let longest =
+        poll.source.iter().zip(&roles).filter(|(_, role)| matches!(role, Role::PerMatch | Role::Document));
+    let longest = longest.map(|(source, role)| poll.every(source, *role)).max().unwrap_or_default();
+    // What is asked for so seldom says nothing in between: it is stale once an answer is overdue.
+    feed.stale_after = feed.stale_after.max(Dur(longest.saturating_mul(2).min(STALE_MAX)));
     let documents: Vec<String> = names(Role::Document).map(str::to_owned).collect();
     if per_match.is_empty() && !poll.has_list() {
         feed.diffusion.match_topics = of("{ID}").into_iter().collect();
@@ -234,6 +269,10 @@ pub(super) fn derive(feed: &mut FeedConfig) {
         feed.diffusion.match_topics = per_match;
     }
     feed.break_before_make = true;
+    if poll.quota_per_day > 0 {
+        // The budget of connections, which there are none of, is that of the batches.
+        feed.connects_per_s = poll.quota_per_day as f64 / f64::from(poll.batch()) / 86_400.0;
+    }
     // There is no connection whose cap could be learned.
     feed.over_cap = OverCap::Ignore;
 }

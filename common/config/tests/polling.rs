@@ -36,6 +36,7 @@ fn the_form_of_a_source_says_what_it_is_and_the_topics_follow() {
     assert_eq!(feed.diffusion.list_topic, "list");
     assert_eq!(feed.diffusion.match_topics, ["events/{ID}".parse().unwrap()]);
     assert!(feed.break_before_make && feed.matches.is_empty());
+    assert_eq!(feed.stale_after, Dur::secs(120), "events are asked for each minute");
     assert_eq!(mistakes_of(API), Vec::<String>::new());
     let child = Config::from_child_json(&config.to_child_json().unwrap()).unwrap();
     assert_eq!(child, config);
@@ -104,17 +105,28 @@ fn keys_come_from_the_environment_or_a_file_and_are_shown_nowhere() {
 
 #[test]
 fn what_a_polled_feed_has_not_yet_and_others_never_have_is_refused() {
-    let quota = API.replace("kind = \"poll\"", "kind = \"poll\"\nquota_per_day = 5");
     let all = API.replace("name = \"events\"", "name = \"events\"\njoin = \"all\"");
-    for (text, key) in [(quota, "`quota_per_day`"), (all, "`join`")] {
-        let messages = messages(&text);
-        assert!(
-            messages.iter().any(|message| message.contains(key) && message.contains("not in this build")),
-            "{messages:?}"
-        );
-    }
+    let messages_of_all = messages(&all);
+    assert!(
+        messages_of_all.iter().any(|message| message.contains("`join` is set to what is not in this build"))
+    );
     for key in ["quota_per_day = 5", "source = [{ name = \"a\" }]", "window = 20"] {
         let messages = messages(&format!("[[feed]]\n{key}\n"));
         assert!(messages.len() == 1 && messages[0].contains("feeds that are polled"), "{messages:?}");
+    }
+}
+
+#[test]
+fn a_quota_is_the_pools_in_batches_that_are_spread_over_the_day() {
+    for (quota, batch) in [(1, 1), (1_000, 1), (2_881, 1), (100_000, 34), (u64::MAX, u32::MAX)] {
+        let text = API.replace(
+            "kind = \"poll\"",
+            &format!("kind = \"poll\"\nquota_per_day = {}", quota.min(i64::MAX as u64)),
+        );
+        let config: Config = toml::from_str(&text).unwrap();
+        let feed = &config.feed[0];
+        assert_eq!(feed.poll.batch(), batch, "{quota}");
+        let a_day = feed.connects_per_s * 86_400.0 * f64::from(feed.poll.batch());
+        assert!((a_day / feed.poll.quota_per_day as f64 - 1.0).abs() < 1e-9, "{a_day}");
     }
 }

@@ -18,7 +18,7 @@ fn run_and_check_read_the_configuration() {
         "{print}"
     );
 
-    std::fs::write(&path, "[pool]\nmax_workers = 0\n[[feed]]\nkind = \"poll\"\n").unwrap();
+    std::fs::write(&path, "[pool]\nmax_workers = 0\n[[feed]]\nkind = \"push\"\n").unwrap();
     let run = touchline(&["run", "--config", file]);
     assert_eq!((run.code, run.asked.as_str(), run.err.lines().count()), (Code::Usage, "", 1));
     assert!(run.err.starts_with(&format!("touchline: {file}:2:15: `max_workers` is 0")), "{}", run.err);

@@ -159,6 +159,11 @@ impl AskTable {
         self.waiting.first().map(|(at, _)| *at)
     }
 
+    /// Whether somebody's turn has come.
+    pub(super) fn has_due(&self, now: Instant) -> bool {
+        !self.ready.is_empty() || self.deadline().is_some_and(|at| at <= now)
+    }
+
     /// The turn has come of those that waited until now.
     pub(super) fn wake(&mut self, now: Instant) {
         while let Some((_, id)) = self.waiting.first().copied().filter(|(at, _)| *at <= now) {

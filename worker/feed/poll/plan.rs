@@ -16,6 +16,8 @@ pub struct Plan {
     pub places: HashMap<String, SourceIndex>,
     pub window: usize,
     pub per_host: usize,
+    /// Requests for each of the coordinator's permits; 0: none is needed.
+    pub batch: u32,
     /// Topics that one worker follows at most.
     pub topics_max: usize,
     /// Bytes of an answer at most, and of all pages of a list.
@@ -75,6 +77,7 @@ impl Plan {
             places,
             window: poll.window as usize,
             per_host: poll.per_host as usize,
+            batch: poll.batch(),
             topics_max: feed.worker_capacity() as usize,
             body_limit: config.limits.inflated.len(),
             headers: feed
@@ -122,7 +125,7 @@ fn source_plan(
     after: Option<SourceIndex>,
     needed: Vec<String>,
 ) -> SourcePlan {
-    let every = every(feed, source, role);
+    let every = feed.poll.every(source, role);
     SourcePlan {
         name: source.name.clone(),
         url: source.url.clone(),
@@ -136,18 +139,5 @@ fn source_plan(
         needed,
         whole: source.whole.get(),
         idle: source.idle.get(),
-    }
-}
-
-fn every(feed: &FeedConfig, source: &PollSource, role: Role) -> Duration {
-    let poll = &feed.poll;
-    let (interval, full) = (poll.interval.get(), poll.full_every.get());
-    match (role, source.every) {
-        // A change of its entry in the list has it asked for before.
-        (Role::PerMatch, None) if poll.has_list() => full,
-        (Role::PerMatch, Some(every)) if poll.has_list() => every.get().min(full),
-        (Role::List | Role::PerMatch | Role::Document | Role::Step, every) => {
-            every.map_or(interval, |every| every.get())
-        }
     }
 }

@@ -6,6 +6,7 @@
 
 mod answers;
 
+use super::allowance::Allowance;
 use super::ask::{Again, Ask, AskId, AskTable, Given, Health, State};
 use super::backoff::Kind;
 use super::chain::{ChainKey, Chains};
@@ -60,6 +61,7 @@ pub enum Told {
 pub struct Schedule {
     plan: Arc<Plan>,
     table: AskTable,
+    allowance: Allowance,
     /// What is followed.
     topics: HashMap<String, Vec<AskId>>,
     chains: Chains,
@@ -82,6 +84,7 @@ impl Schedule {
         let lists = sources_of(&plan, Role::List).map(|(at, source)| (at, source.name.clone()));
         Schedule {
             lists: Lists::new(lists),
+            allowance: Allowance::new(plan.batch),
             plan,
             table: AskTable::default(),
             topics: HashMap::new(),
@@ -152,13 +155,27 @@ impl Schedule {
 
     /// The next request that is due. It is running until [`Schedule::answered`] or [`Schedule::failed`].
     pub fn next_request(&mut self, now: Instant) -> Option<Wanted> {
+        if self.allowance.is_spent() {
+            return None;
+        }
         self.table.wake(now);
         while let Some(id) = self.table.next_ready() {
             if let Some(wanted) = self.begin(id, now) {
+                self.allowance.spend();
                 return Some(wanted);
             }
         }
         None
+    }
+
+    /// Whether a permit for more requests is to be asked for now: something is due, and none is left.
+    pub fn needs_permit(&mut self, now: Instant) -> bool {
+        self.table.has_due(now) && self.allowance.ask(now)
+    }
+
+    /// The permit is there.
+    pub fn permit(&mut self) {
+        self.allowance.permit();
     }
 
     /// The answer to a request; of one that nobody waits for any more nothing comes.
@@ -185,9 +202,9 @@ impl Schedule {
         }
     }
 
-    /// When the next request is due.
+    /// When the next request is due, or the permit for it is to be asked for again.
     pub fn deadline(&self) -> Option<Instant> {
-        self.table.deadline()
+        self.allowance.asks_again().or_else(|| self.table.deadline())
     }
 
     pub fn next_told(&mut self) -> Option<Told> {

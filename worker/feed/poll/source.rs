@@ -126,6 +126,16 @@ impl Poll {
                 Err(why) => self.schedule.failed(wanted.number, &why, self.now),
             }
         }
+        if self.schedule.needs_permit(self.now) {
+            self.pending.push_back(ConnectionEvent::PermitNeeded);
+        }
+    }
+
+    /// The permit for a batch of requests is there.
+    pub fn permit(&mut self, now: Instant) {
+        self.now = now;
+        self.schedule.permit();
+        self.start_due();
     }
 
     /// Processes the answer that came first; how many bytes it has.

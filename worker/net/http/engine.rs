@@ -156,6 +156,7 @@ impl Http {
     }
 
     /// The next outcome: of what was complete first.
+    #[allow(clippy::should_implement_trait, reason = "no iterator: after none there may be more")]
     pub fn next(&mut self) -> Option<(RequestId, Outcome)> {
         self.finished.pop_front()
     }

@@ -196,6 +196,7 @@ impl Worker {
         }
         self.apply_topic_changes();
         self.parts.trees.drain_lists(&mut self.list.changes);
+        self.meter.counted.errors += self.parts.trees.take_passed_over();
         change
     }
 

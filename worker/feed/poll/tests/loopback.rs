@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 const LONG: Duration = Duration::from_secs(20);
 
 /// Answers each request with its path and a number that rises.
-fn serve(listener: TcpListener) {
+fn serve(listener: &TcpListener) {
     for (n, stream) in listener.incoming().map_while(Result::ok).enumerate() {
         std::thread::spawn(move || answer(&stream, n));
     }
@@ -36,7 +36,7 @@ fn answer(mut stream: &TcpStream, connection: usize) {
 fn documents_come_as_snapshot_and_then_as_deltas() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/a", listener.local_addr().unwrap());
-    std::thread::spawn(move || serve(listener));
+    std::thread::spawn(move || serve(&listener));
     let mut poll = mio::Poll::new().unwrap();
     let often = crate::feed::poll::SourcePlan {
         every: Duration::from_millis(20),

@@ -47,6 +47,7 @@ pub fn plan(sources: Vec<SourcePlan>) -> Plan {
         sources,
         window: 20,
         per_host: 4,
+        batch: 0,
         topics_max: 2_000,
         body_limit: 1_000_000,
         headers: Vec::new(),

@@ -286,3 +286,24 @@ fn what_nobody_has_or_is_too_many_is_refused() {
     world.schedule.unfollow("a/1");
     world.follow("a/2");
 }
+
+#[test]
+fn where_the_pool_has_a_quota_no_more_is_asked_than_permits_allow() {
+    let sources = (0..5).map(|n| document(&format!("d{n}"), &format!("http://h/{n}"))).collect();
+    let mut world = World::of(Plan { batch: 3, ..plan(sources) });
+    for n in 0..5 {
+        world.follow(&format!("d{n}"));
+    }
+    world.now += 5 * SECOND;
+    assert!(!world.schedule.needs_permit(world.now));
+    assert_eq!(world.urls().len(), 3);
+    assert!(world.schedule.needs_permit(world.now) && !world.schedule.needs_permit(world.now));
+    let again = world.schedule.deadline().unwrap();
+    assert!(again >= world.now + 30 * SECOND, "it does not spin while it waits for the permit");
+    world.now = again;
+    assert_eq!(world.urls().len(), 0);
+    assert!(world.schedule.needs_permit(world.now));
+    world.schedule.permit();
+    assert_eq!(world.urls().len(), 2, "those that were not asked yet; the others are under way");
+    assert!(!world.schedule.needs_permit(world.now));
+}

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub struct Server {
     pub url: String,
@@ -42,7 +42,7 @@ impl Server {
             for stream in listener.incoming().map_while(Result::ok) {
                 with.connections.fetch_add(1, Ordering::SeqCst);
                 let with = Arc::clone(&with);
-                std::thread::spawn(move || serve(stream, &with));
+                std::thread::spawn(move || serve(&stream, &with));
             }
         });
         Server { url, shared, release }
@@ -62,6 +62,15 @@ impl Server {
         self.shared.most.load(Ordering::SeqCst)
     }
 
+    /// Waits until so many are served at once.
+    pub fn wait_for(&self, running: usize) {
+        let end = Instant::now() + Duration::from_secs(20);
+        while self.shared.running.load(Ordering::SeqCst) != running {
+            assert!(Instant::now() < end, "{running} are never served at once");
+            std::thread::yield_now();
+        }
+    }
+
     pub fn connections(&self) -> usize {
         self.shared.connections.load(Ordering::SeqCst)
     }
@@ -72,7 +81,7 @@ impl Server {
     }
 }
 
-fn serve(stream: TcpStream, shared: &Shared) {
+fn serve(stream: &TcpStream, shared: &Shared) {
     stream.set_nodelay(true).unwrap();
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     while let Some(head) = head(&mut reader) {
@@ -80,7 +89,7 @@ fn serve(stream: TcpStream, shared: &Shared) {
         shared.most.fetch_max(running, Ordering::SeqCst);
         shared.heads.lock().unwrap().push(head.clone());
         let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
-        let goes_on = answer(&path, &head, stream.try_clone().unwrap(), shared);
+        let goes_on = answer(&path, &head, stream, shared);
         shared.running.fetch_sub(1, Ordering::SeqCst);
         if goes_on.is_none() {
             let _ = stream.shutdown(std::net::Shutdown::Both);
@@ -100,11 +109,11 @@ fn head(reader: &mut impl BufRead) -> Option<String> {
 }
 
 /// None: the connection ends here.
-fn answer(path: &str, head: &str, mut stream: TcpStream, shared: &Shared) -> Option<()> {
+fn answer(path: &str, head: &str, mut stream: &TcpStream, shared: &Shared) -> Option<()> {
     match path {
         "/held" => {
             shared.released.lock().unwrap().recv().ok()?;
-            whole(&mut stream, "200 OK", "", b"held")
+            whole(stream, "200 OK", "", b"held")
         }
         "/short" => {
             let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nnot all");
@@ -120,36 +129,36 @@ fn answer(path: &str, head: &str, mut stream: TcpStream, shared: &Shared) -> Opt
         }
         "/silent" => {
             let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n.");
-            let _ = stream.read(&mut [0]);
+            let _ = stream.read_exact(&mut [0]);
             None
         }
-        "/large" => whole(&mut stream, "200 OK", "", &vec![b'x'; 5_000_000]),
+        "/large" => whole(stream, "200 OK", "", &vec![b'x'; 5_000_000]),
         "/endless" => {
             let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
             while stream.write_all(&[b'x'; 65_536]).is_ok() {}
             None
         }
-        "/circle" => whole(&mut stream, "302 Found", "Location: /circle\r\n", b""),
-        "/to-file" => whole(&mut stream, "302 Found", "Location: file:///etc/passwd\r\n", b""),
-        "/hop" => whole(&mut stream, "301 Moved", "Location: /ok\r\n", b""),
+        "/circle" => whole(stream, "302 Found", "Location: /circle\r\n", b""),
+        "/to-file" => whole(stream, "302 Found", "Location: file:///etc/passwd\r\n", b""),
+        "/hop" => whole(stream, "301 Moved", "Location: /ok\r\n", b""),
         "/gzip" => {
             let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
             gzip.write_all(&[b'z'; 50_000]).unwrap();
-            whole(&mut stream, "200 OK", "Content-Encoding: gzip\r\n", &gzip.finish().unwrap())
+            whole(stream, "200 OK", "Content-Encoding: gzip\r\n", &gzip.finish().unwrap())
         }
         "/tagged" if head.to_ascii_lowercase().contains("if-none-match: \"a\"") => {
             let _ = stream.write_all(b"HTTP/1.1 304 Not Modified\r\nETag: \"a\"\r\n\r\n");
             Some(())
         }
-        "/tagged" => whole(&mut stream, "200 OK", "ETag: \"a\"\r\n", b"tagged"),
+        "/tagged" => whole(stream, "200 OK", "ETag: \"a\"\r\n", b"tagged"),
         other => match other.strip_prefix("/to/") {
-            Some(to) => whole(&mut stream, "302 Found", &format!("Location: http://{to}/ok\r\n"), b""),
-            None => whole(&mut stream, "200 OK", "", other.as_bytes()),
+            Some(to) => whole(stream, "302 Found", &format!("Location: http://{to}/ok\r\n"), b""),
+            None => whole(stream, "200 OK", "", other.as_bytes()),
         },
     }
 }
 
-fn whole(stream: &mut TcpStream, status: &str, headers: &str, body: &[u8]) -> Option<()> {
+fn whole(mut stream: &TcpStream, status: &str, headers: &str, body: &[u8]) -> Option<()> {
     let head = format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\n\r\n", body.len());
     stream.write_all(head.as_bytes()).ok()?;
     stream.write_all(body).ok()
