@@ -5,7 +5,7 @@
 
 use super::Config;
 use super::check::Findings;
-use super::feed::{FeedKind, Join};
+use super::feed::FeedKind;
 use super::locate::Place;
 use super::sections::{LimitsConfig, SandboxConfig, SandboxMode};
 use super::streams::StreamsConfig;

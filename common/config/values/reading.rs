@@ -54,7 +54,7 @@ fn check_event(event: &EventReading, at: &Place, findings: &mut Findings<'_>) {
     }
     for (word, kind) in &event.types {
         let known = |name: &&str| *name == kind;
-        if !EVENT_TYPES.iter().any(|name| known(name)) && !CARDS.iter().any(|(name, _)| known(name)) {
+        if !EVENT_TYPES.iter().any(known) && !CARDS.iter().any(|(name, _)| known(name)) {
             findings.add(
                 &at.clone().child("types").child(word),
                 format!("`{}` is no type of event", kind.escape_debug()),
