@@ -155,7 +155,8 @@ fn rooms(config: &Config, feed: &FeedConfig) -> Result<Trees, ScanError> {
             UserForm::Hash(users_key::get(&path).map_err(wrong)?)
         }
     };
-    Ok(Box::new(Rooms::new(limits(config), users, feed.rooms.ranking.clone())))
+    let limits = Limits { topics: feed.rooms.max_rooms as usize, ..limits(config) };
+    Ok(Box::new(Rooms::new(limits, users, feed.rooms.ranking.clone())))
 }
 
 fn topics(config: &Config, feed: &FeedConfig) -> Result<Trees, ScanError> {
