@@ -219,11 +219,12 @@ fn stated(count: usize) -> Vec<Incident> {
 
 fn incident(n: usize) -> Incident {
     // One in 32 is a goal, so that what follows from the order of goals is derived as often as in a match.
-    let kind = KINDS.get(n % KINDS.len()).copied().filter(|kind| *kind != EventType::Goal || n % 32 == 0);
+    let kind =
+        KINDS.get(n % KINDS.len()).copied().filter(|kind| *kind != EventType::Goal || n.is_multiple_of(32));
     Incident {
         kind: kind.unwrap_or(EventType::ThrowIn),
-        source_id: (n % 2 == 0).then(|| format!("id-{n}")),
-        side: Some(if n % 3 == 0 { Side::Home } else { Side::Away }),
+        source_id: n.is_multiple_of(2).then(|| format!("id-{n}")),
+        side: Some(if n.is_multiple_of(3) { Side::Home } else { Side::Away }),
         period: Some(1),
         clock: Some(StatedClock(u32::try_from(n).unwrap_or(u32::MAX))),
         feed_at: None,

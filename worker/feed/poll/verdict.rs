@@ -99,9 +99,10 @@ mod tests {
 
     #[test]
     fn a_server_that_says_when_to_come_again_is_believed_up_to_a_bound() {
-        let after = |headers: &[(&str, &str)]| match judge(&answer(429, "", headers)) {
-            Verdict::Busy { after, .. } => after.as_secs(),
-            other => panic!("{other:?}"),
+        let after = |headers: &[(&str, &str)]| {
+            let verdict = judge(&answer(429, "", headers));
+            let Verdict::Busy { after, .. } = verdict else { panic!("{verdict:?}") };
+            after.as_secs()
         };
         assert_eq!(after(&[]), TOO_MANY.as_secs());
         assert_eq!(after(&[("retry-after", "17")]), 17);

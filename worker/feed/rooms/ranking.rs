@@ -105,7 +105,7 @@ impl Ranking {
             && let Err(why) = self.ask(now)
         {
             self.state = State::Waiting(now + self.plan.every);
-            return Some(self.failed(why));
+            return Some(self.failed(&why));
         }
         let http = self.http.as_mut()?;
         http.advance(registry, now);
@@ -121,8 +121,8 @@ impl Ranking {
                 self.loaded = true;
                 Came::Answer(answer.body)
             }
-            Outcome::Answered(answer) => self.failed(format!("the server answers with {}", answer.status)),
-            Outcome::Failed(error) => self.failed(error.to_string()),
+            Outcome::Answered(answer) => self.failed(&format!("the server answers with {}", answer.status)),
+            Outcome::Failed(error) => self.failed(&error.to_string()),
         })
     }
 
@@ -147,11 +147,11 @@ impl Ranking {
         Ok(())
     }
 
-    fn failed(&mut self, why: String) -> Came {
+    fn failed(&mut self, why: &str) -> Came {
         if self.said == why {
             return Came::FailedAgain;
         }
-        self.said.clone_from(&why);
+        why.clone_into(&mut self.said);
         Came::Failed(format!("the ranking: {why}; it is asked for again in {:?}", self.plan.every))
     }
 }

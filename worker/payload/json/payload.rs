@@ -97,7 +97,7 @@ impl Payload for JsonDocs {
         }
         let before = self.place(topic).and_then(|place| {
             let held = self.matches.get_mut(place.slot as usize)?;
-            Some(held.topics.get_mut(usize::from(place.topic))?.tree.clone()?)
+            held.topics.get_mut(usize::from(place.topic))?.tree.clone()
         });
         self.take(topic, body, Brought::Audit, received, sink)?;
         let now = self.place(topic).and_then(|place| {

@@ -71,7 +71,16 @@ fn documents_come_as_snapshot_and_then_as_deltas() {
                     }
                     Event::Connection(ConnectionEvent::Opened { .. }) => "opened".into(),
                     Event::Connection(ConnectionEvent::Up) => "up".into(),
-                    other => format!("{other:?}"),
+                    other @ (Event::Connection(_)
+                    | Event::Snapshot { .. }
+                    | Event::Delta { .. }
+                    | Event::Unchanged { .. }
+                    | Event::Removed { .. }
+                    | Event::Status { .. }
+                    | Event::Interrupted { .. }
+                    | Event::Refused { .. }
+                    | Event::Skipped(_)
+                    | Event::QueueDepth(_)) => format!("{other:?}"),
                 });
             }
             if is_connected {

@@ -69,7 +69,9 @@ fn silence_ends_a_live_room_after_two_heartbeats_and_a_little() {
         match bench.next_due() {
             Action::Heartbeat => heartbeats += 1,
             Action::Lost { retry } => break retry,
-            other => panic!("{other:?}"),
+            other @ (Action::Nothing | Action::GetInLine | Action::Connect { .. } | Action::Park { .. }) => {
+                panic!("{other:?}")
+            }
         }
     };
     assert_eq!((heartbeats, bench.now - since), (3, ms(65_000)));
@@ -96,7 +98,9 @@ fn three_refusals_in_a_row_park_it_for_longer_and_longer() {
         match bench.give(Input::Ended(End::Refused)) {
             Action::Lost { .. } => assert!(refusal < 2),
             Action::Park { retry } => parked.push(retry.as_secs() / 60),
-            other => panic!("{other:?}"),
+            other @ (Action::Nothing | Action::GetInLine | Action::Connect { .. } | Action::Heartbeat) => {
+                panic!("{other:?}")
+            }
         }
     }
     assert_eq!(parked, [10, 20, 40, 80, 160, 320, 360, 360, 360, 360]);
