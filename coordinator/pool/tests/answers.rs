@@ -57,7 +57,7 @@ fn a_room_that_left_the_ranking_ends_after_a_while_though_it_goes_on_talking() {
     bed.load_list(&["a", "b"]);
     bed.live("a");
     bed.list(vec![ListChange::Gone { id: "a".into() }]);
-    bed.pass(ms(1_000), &[]);
+    bed.pass(ms(6_000), &[]);
     assert_eq!(bed.view("a").state, MatchViewState::Ending);
     bed.pass(ms(30_000), &[]);
     assert_eq!(bed.view("a").state, MatchViewState::Ended);
