@@ -12,6 +12,7 @@ mod feed;
 mod headers;
 mod locate;
 mod mask;
+mod network;
 mod report;
 mod secret;
 mod sections;
@@ -36,6 +37,7 @@ pub use feed::{
     Status, Strategy, Users, WaitingKey,
 };
 pub use headers::Headers;
+pub use network::{Network, NetworkError};
 pub use report::{ConfigErrors, Mistake};
 pub use secret::{REDACTED, Secret};
 pub use sections::{
