@@ -76,7 +76,7 @@ fn hold(options: &DemoOptions, folder: &Folder, signals: &mut Signals) -> Result
     let mut subject =
         Subject::start(&folder.path, simulator.address(), options, redis.as_ref(), auditor.socket())?;
     let mut progress = Progress::new(options.output);
-    progress.started(&folder.path, simulator.address(), options);
+    progress.started(&subject.page(), &folder.path, simulator.address(), options);
     if let Some(redis) = &redis {
         progress.sink(&redis.url());
     }

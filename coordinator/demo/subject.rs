@@ -6,7 +6,7 @@ use crate::cli::DemoOptions;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::fs::{self, File};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -24,6 +24,8 @@ pub struct Subject {
     process: Child,
     socket: PathBuf,
     log: PathBuf,
+    /// Where the gateway listens.
+    page: SocketAddr,
 }
 
 pub struct Look {
@@ -42,7 +44,9 @@ impl Subject {
     ) -> Result<Subject, String> {
         let config = folder.join("touchline.toml");
         let sink = redis.map(Redis::configuration).unwrap_or_default();
-        fs::write(&config, configuration(folder, server, options) + &sink)
+        let page = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|port| port.local_addr());
+        let page = page.map_err(because("finding a free port for the page"))?;
+        fs::write(&config, configuration(folder, server, options, page) + &sink)
             .map_err(because("writing the demo's configuration"))?;
         let log = folder.join("touchline.log");
         let file = File::options()
@@ -59,7 +63,7 @@ impl Subject {
             .stderr(file)
             .spawn()
             .map_err(because("starting the daemon"))?;
-        Ok(Subject { process, socket: folder.join("control.sock"), log })
+        Ok(Subject { process, socket: folder.join("control.sock"), log, page })
     }
 
     /// Waits until the first list is placed and every match of it is live.
@@ -148,6 +152,11 @@ impl Subject {
         self.socket.parent().unwrap_or(Path::new("."))
     }
 
+    /// The address of the live page.
+    pub fn page(&self) -> String {
+        format!("http://{}/", self.page)
+    }
+
     pub fn log(&self) -> &Path {
         &self.log
     }
@@ -172,12 +181,13 @@ fn is_live(status: &StatusView) -> bool {
     status.state == DaemonState::Ready && matches.listed > 0 && matches.live == matches.listed
 }
 
-fn configuration(folder: &Path, server: SocketAddr, options: &DemoOptions) -> String {
+fn configuration(folder: &Path, server: SocketAddr, options: &DemoOptions, page: SocketAddr) -> String {
     let simulated = &options.server;
     let (scheme, cap) = (simulated.transport.scheme(), options.cap());
     let mut text = format!(
         "# Written by `touchline demo`.\n\
          [daemon]\nrun_dir = {folder}\nstate_dir = {folder}\n\n\
+         [gateway]\nlisten = \"{page}\"\n\n\
          [[feed]]\nname = \"demo\"\nkind = \"diffusion\"\nurl = \"{scheme}://{server}\"\n\
          list_topic = \"OVInPlay_1_3\"\nmatch_id = \"{{ID}}\"\nmatch_topics = [\"6V{{ID}}\"]\n\
          max_subscriptions = {cap}\n",

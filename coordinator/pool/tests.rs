@@ -8,7 +8,7 @@ use touchline_common::config::{Dur, WaitingKey};
 use touchline_common::control::views::{DaemonState, DeathView, MatchView, MatchViewState};
 use touchline_common::ipc::PROTO;
 use touchline_common::ipc::messages::Hello;
-use touchline_common::ipc::messages::gateway::FromGateway;
+use touchline_common::ipc::messages::gateway::{FromGateway, GatewayStats};
 use touchline_common::ipc::messages::recorder::{FromRecorder, Owner, RecorderStats};
 use touchline_common::ipc::messages::worker::{
     ConnectionState, FromWorker, ListChange, LoadReport, MatchReport, MatchState, ReleaseReason,
@@ -17,6 +17,7 @@ use touchline_common::model::{Epoch, FeedId, Listing, MatchId, MatchKey};
 
 mod answers;
 mod deaths;
+mod gateway;
 mod listed;
 mod running;
 
@@ -176,6 +177,11 @@ impl Bed {
             let generation = self.pool.children.recorder.life.generation;
             let message = FromRecorder::Stats(RecorderStats::default());
             self.give(Input::Recorder { generation, message });
+            if let Some(gateway) = &self.pool.children.gateway {
+                let generation = gateway.life.generation;
+                let message = FromGateway::Stats(GatewayStats::default());
+                self.give(Input::Gateway { generation, message });
+            }
             self.give(Input::Tick);
         }
     }

@@ -13,6 +13,7 @@ use crate::record::sqlite::Filter;
 use mio::Waker;
 use serde_json::Map;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
@@ -32,6 +33,7 @@ pub(super) const PAST: i64 = 1_024;
 const LOOK: Duration = Duration::from_millis(20);
 /// How long it waits where the store cannot be read.
 const PATIENCE: Duration = Duration::from_millis(500);
+const STORE_LOOK: Duration = Duration::from_secs(1);
 /// How long the coordinator's answer counts as new.
 const POOL_AGE: Duration = Duration::from_secs(1);
 const POOL_ANSWER: Duration = Duration::from_secs(2);
@@ -202,11 +204,31 @@ fn ask_coordinator(socket: &Path) -> Option<String> {
     Some(format!(r#"{{"status":{},"workers":{}}}"#, status.get(), workers.get()))
 }
 
+/// The store's file as it was last looked at.
+#[derive(Debug, Default)]
+struct StoreFile {
+    looked_at: Option<Instant>,
+    inode: Option<u64>,
+}
+
+impl StoreFile {
+    /// Whether another file is at its place than at the last look; looked at each second.
+    fn is_replaced(&mut self, path: &Path) -> bool {
+        if self.looked_at.is_some_and(|at| at.elapsed() < STORE_LOOK) {
+            return false;
+        }
+        self.looked_at = Some(Instant::now());
+        let Ok(found) = std::fs::metadata(path) else { return false };
+        self.inode.replace(found.ino()).is_some_and(|before| before != found.ino())
+    }
+}
+
 /// Sends each committed event, from some of the past on. The loop that does not take them is waited for.
 fn tail(config: &RecordConfig, events: &SyncSender<Vec<Row>>, waker: &Waker) {
     let mut tail = Tail::new(config);
     let mut since: Option<i64> = None;
     let mut is_told = false;
+    let mut store = StoreFile::default();
     loop {
         let looked = match since {
             Some(since) => tail.read(Stream::Match, since, ROWS),
@@ -220,9 +242,9 @@ fn tail(config: &RecordConfig, events: &SyncSender<Vec<Row>>, waker: &Waker) {
             Ok(rows) => {
                 is_told = false;
                 let Some(last) = rows.last().map(|row| row.seq) else {
-                    // Numbers begin anew in a store that was replaced.
-                    if tail.newest().is_ok_and(|newest| since.is_some_and(|since| newest < since)) {
-                        since = None;
+                    if since.is_some() && store.is_replaced(&config.path) {
+                        // Its numbers begin anew.
+                        (tail, since) = (Tail::new(config), None);
                     }
                     std::thread::sleep(LOOK);
                     continue;

@@ -408,6 +408,10 @@ impl Gateway {
             if connection.read(&mut self.scratch, now) == Fate::Over {
                 return self.close(slot, now);
             }
+            // First what waits: requests are held back while too much does.
+            if connection.write(&mut self.counters.sent_bytes, now) == Fate::Over {
+                return self.close(slot, now);
+            }
             let mut answered = false;
             while let Some(request) = self.connections.get(id).and_then(|one| one.client.next(now)) {
                 self.counters.requests += 1;

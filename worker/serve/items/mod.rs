@@ -7,7 +7,7 @@ mod document;
 mod item;
 mod merge;
 #[cfg(test)]
-mod tests;
+pub(in crate::serve) mod tests;
 
 pub(super) use document::{Document, Revision};
 pub(super) use item::{Change, Known};
@@ -133,10 +133,14 @@ impl Items {
             self.matches.iter().filter(|(_, held)| gone(held)).map(|(key, _)| key.clone()).collect();
         for key in gone {
             let name = self.name(&key);
-            self.list.newest_mut().set_child(&name, None);
-            self.list_changed();
-            if self.matches.get(&key).is_some_and(|held| !held.item.is_watched()) {
-                self.matches.remove(&key);
+            if self.list.newest().child(&name).is_some() {
+                self.list.newest_mut().set_child(&name, None);
+                self.list_changed();
+            }
+            match self.matches.get_mut(&key) {
+                // It goes when nobody watches it any more.
+                Some(held) if held.item.is_watched() => _ = held.over.get_or_insert(now),
+                Some(_) | None => _ = self.matches.remove(&key),
             }
         }
         self.list.tick(now);
