@@ -87,6 +87,8 @@ struct Listener {
     waiting: bool,
     /// No connection is taken before that.
     pause: Option<Instant>,
+    /// Whether it was said that none could be taken, since one was.
+    is_told: bool,
 }
 
 /// The document feed as it stands.
@@ -131,7 +133,7 @@ impl Gateway {
         Ok(Gateway {
             poll,
             control,
-            listener: Listener { socket: Some(socket), waiting: true, pause: None },
+            listener: Listener { socket: Some(socket), waiting: true, pause: None, is_told: false },
             access,
             connections: Connections::new(most, FIRST_CLIENT),
             items: Items::new(feeds, u64::try_from(run).unwrap_or(u64::MAX)),
@@ -280,7 +282,9 @@ impl Gateway {
 
     fn accept(&mut self, now: Instant) {
         self.listener.pause.take_if(|pause| now >= *pause);
-        let Listener { socket: Some(socket), waiting: true, pause: None } = &self.listener else { return };
+        let Listener { socket: Some(socket), waiting: true, pause: None, .. } = &self.listener else {
+            return;
+        };
         let accepted = self.connections.accept(
             socket,
             self.poll.registry(),
@@ -289,11 +293,13 @@ impl Gateway {
             now,
         );
         match accepted {
-            Accepted::Drained => self.listener.waiting = false,
-            Accepted::More => {}
+            Accepted::Drained => (self.listener.waiting, self.listener.is_told) = (false, false),
+            Accepted::More => self.listener.is_told = false,
             Accepted::Failed(error) => {
                 // Of descriptors there are too few: some will be closed.
-                log::warn!(error:% = error, connections = self.connections.len(); "gateway.accept_failed");
+                if !std::mem::replace(&mut self.listener.is_told, true) {
+                    log::warn!(error:% = error, connections = self.connections.len(); "gateway.accept_failed");
+                }
                 self.listener.pause = Some(now + ACCEPT_PAUSE);
             }
         }

@@ -33,9 +33,9 @@ const ANSWER: Duration = Duration::from_secs(20);
 const STALLED: Duration = Duration::from_secs(60);
 /// How long a client that is sent away may take to read the rest.
 const GOODBYE: Duration = Duration::from_secs(5);
-/// Without news a stream shows by then that it is alive;
+/// Without news a stream of events shows by then that it is alive; a WebSocket is pinged as often, whatever else it is sent,
 const HEARTBEAT: Duration = Duration::from_secs(15);
-/// a WebSocket must have answered by then.
+/// and must have answered by then.
 const SILENT: Duration = Duration::from_secs(60);
 /// Bytes that are read ahead of what is answered.
 const INBOX: usize = 2 * HEAD_LIMIT;
@@ -65,6 +65,7 @@ struct Stream {
     watching: Watching,
     /// Of a WebSocket; `None` while nothing of a frame has come, since its buffers are large.
     reader: Option<Reader>,
+    /// The last message of a stream of events, or the last ping of a WebSocket.
     sent_at: Instant,
     heard_at: Instant,
     messages: Messages,
@@ -236,7 +237,9 @@ impl Client {
     /// Its stream, with where its bytes go.
     pub(super) fn delivery(&mut self, now: Instant) -> Option<Delivery<'_>> {
         let State::Streaming(stream) = &mut self.state else { return None };
-        stream.sent_at = now;
+        if stream.watching.framing == Framing::EventStream {
+            stream.sent_at = now;
+        }
         Some(Delivery { watching: &mut stream.watching, out: &mut self.out })
     }
 
@@ -266,8 +269,12 @@ impl Client {
     /// So much was written to its socket.
     pub(super) fn wrote(&mut self, count: usize, now: Instant) {
         self.out.wrote(count);
-        if let State::Streaming(_) = &self.state {
+        if let State::Streaming(stream) = &mut self.state {
             self.deadline = now + STALLED;
+            if !self.out.is_empty() {
+                // A client with a backlog that it reads is alive, wherever in it the ping is.
+                stream.heard_at = now;
+            }
         }
     }
 
@@ -292,10 +299,10 @@ impl Client {
             if self.out.is_empty() {
                 // It reads all that it is sent.
                 self.deadline = now + STALLED;
-                if now >= stream.sent_at + HEARTBEAT {
-                    stream.sent_at = now;
-                    self.out.push(heartbeat(framing));
-                }
+            }
+            if self.out.bytes() < watch::ENOUGH && now >= stream.sent_at + HEARTBEAT {
+                stream.sent_at = now;
+                self.out.push(heartbeat(framing));
             }
             if framing == Framing::WebSocket && now >= stream.heard_at + SILENT {
                 self.dismiss(CloseCode::POLICY, "no answer to pings", now);

@@ -69,6 +69,13 @@ pub(super) enum About {
     List,
 }
 
+/// Whether the list says something else of a match.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LineChange {
+    No,
+    Maybe,
+}
+
 type Child = (Arc<str>, Arc<str>);
 
 #[derive(Clone, Debug)]
@@ -98,7 +105,9 @@ impl Document {
         Document { revision, about, head: Arc::from("{}"), tail: Arc::from("{}"), children: Vec::new() }
     }
 
-    pub(super) fn apply(&mut self, message: &FeedDocument<'_>) {
+    /// Whether its line in the list may be another one.
+    pub(super) fn apply(&mut self, message: &FeedDocument<'_>) -> LineChange {
+        let before = (Arc::clone(&self.head), self.standing());
         self.revision = Revision { epoch: message.epoch.0, version: message.version };
         if let About::Match { source, stale, received_at, updated_at, .. } = &mut self.about {
             *source = if message.source == "list" { Source::List } else { Source::Match };
@@ -122,6 +131,10 @@ impl Document {
                     }
                 }
             }
+        }
+        match before == (Arc::clone(&self.head), self.standing()) {
+            true => LineChange::No,
+            false => LineChange::Maybe,
         }
     }
 
@@ -165,7 +178,14 @@ impl Document {
     }
 
     pub(super) fn is_live(&self) -> bool {
-        matches!(self.about, About::Match { source: Source::Match, stale: false, .. })
+        self.standing() == Some((Source::Match, false))
+    }
+
+    fn standing(&self) -> Option<(Source, bool)> {
+        match &self.about {
+            About::Match { source, stale, .. } => Some((*source, *stale)),
+            About::List => None,
+        }
     }
 
     /// Texts that it holds, for bounds.

@@ -15,6 +15,7 @@ pub(super) use item::{Change, Known};
 pub(super) use merge::apply;
 
 use super::client::ClientId;
+use document::LineChange;
 use hashbrown::{HashMap, HashSet};
 use item::Item;
 use std::sync::Arc;
@@ -84,14 +85,20 @@ impl Items {
 
     pub(super) fn apply(&mut self, message: &FeedDocument<'_>) {
         let feed = self.feed(&message.key);
+        let is_listed = self.matches.get(&message.key).is_some_and(|held| held.over.is_none());
         let held = self.matches.entry(message.key.clone()).or_insert_with(|| Match {
             item: Item::new(Document::of_match(&feed, message.key.id.as_str())),
             over: None,
             confirmed: true,
         });
         (held.over, held.confirmed) = (None, true);
-        held.item.newest_mut().apply(message);
-        self.changed(&message.key);
+        let line = held.item.newest_mut().apply(message);
+        if held.item.is_watched() {
+            self.dirty.insert(ItemKey::Match(message.key.clone()));
+        }
+        if line == LineChange::Maybe || !is_listed {
+            self.set_line(&message.key);
+        }
     }
 
     pub(super) fn ended(&mut self, message: &FeedEnded, now: Instant) {
@@ -100,17 +107,16 @@ impl Items {
         held.item
             .newest_mut()
             .end(Revision { epoch: message.epoch.0, version: message.version }, message.updated_at);
-        self.changed(&message.key);
+        if held.item.is_watched() {
+            self.dirty.insert(ItemKey::Match(message.key.clone()));
+        }
+        self.set_line(&message.key);
     }
 
-    /// A match's document is another one: it waits to be published, and so does the list if the match's line there differs.
-    fn changed(&mut self, key: &MatchKey) {
+    /// The list is published anew if a match's line there differs.
+    fn set_line(&mut self, key: &MatchKey) {
         let Some(held) = self.matches.get(key) else { return };
-        let document = held.item.newest();
-        let (name, line) = (self.name(key), document.line());
-        if held.item.is_watched() {
-            self.dirty.insert(ItemKey::Match(key.clone()));
-        }
+        let (name, line) = (self.name(key), held.item.newest().line());
         if self.list.newest().child(&name).is_none_or(|before| **before != *line) {
             self.list.newest_mut().set_child(&name, Some(Arc::from(line)));
             self.list_changed();
