@@ -44,6 +44,11 @@ impl Feed {
         Ok(Feed { channel, _watch: watch })
     }
 
+    /// The poll saw that the recorder's end is closed.
+    pub(super) fn peer_closed(&mut self) {
+        self.channel.peer_closed();
+    }
+
     /// Applies what came; how many messages.
     pub(super) fn read(&mut self, items: &mut Items, now: Instant) -> (usize, FeedState) {
         let mut count = 0;

@@ -171,8 +171,11 @@ impl Gateway {
                     CONTROL | WAKER => {}
                     LISTENER => self.listener.waiting = true,
                     FEED => {
-                        if let FeedLink::Open { unread, .. } = &mut self.feed {
+                        if let FeedLink::Open { feed, unread } = &mut self.feed {
                             *unread = true;
+                            if event.is_read_closed() {
+                                feed.peer_closed();
+                            }
                         }
                     }
                     token => {
@@ -343,6 +346,10 @@ impl Gateway {
 
     fn take_events(&mut self, touched: &mut BTreeSet<usize>, now: Instant) {
         while let Some(rows) = self.threads.events() {
+            // The document that an event belongs to comes before it.
+            if self.items.has_unpublished() {
+                self.publish(touched, now);
+            }
             for row in rows {
                 let event = Event::new(&row, &self.items);
                 let mut clients: Vec<ClientId> = Vec::new();

@@ -28,8 +28,7 @@ impl Served {
     }
 
     fn pid(&self) -> Option<u32> {
-        let name = |pid: &u32| std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-        process::children(self.site.daemon.pid()).into_iter().find(|pid| name(pid) == "tl-gateway\n")
+        process::children(self.site.daemon.pid()).into_iter().find(|pid| process::is_gateway(*pid))
     }
 
     /// Some match that has a document.

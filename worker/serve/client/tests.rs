@@ -160,6 +160,35 @@ fn a_quiet_stream_shows_that_it_is_alive_and_a_stalled_one_ends() {
 }
 
 #[test]
+fn a_websocket_is_pinged_whatever_else_it_is_sent_and_must_answer() {
+    let now = Instant::now();
+    let (mut items, mut client) = (items(), Client::new(now));
+    watch(&mut items, &mut client, Framing::WebSocket, now);
+    let event = Message::event("{}");
+    let mut pings = 0;
+    for second in 1..=120 {
+        let at = now + Duration::from_secs(second);
+        client.wrote(client.out.bytes(), at);
+        let before = client.out.bytes();
+        assert_eq!(client.tick(at), Fate::Open);
+        if client.out.bytes() > before {
+            pings += 1;
+            client.received(&[0x8a, 0x80, 0, 0, 0, 0], at);
+            client.next(at);
+        }
+        assert_eq!(client.delivery(at).unwrap().event(&event), Delivered::Yes);
+    }
+    assert_eq!(pings, 8);
+    // From here on it reads and says nothing.
+    for second in 121..=200 {
+        let at = now + Duration::from_secs(second);
+        client.wrote(client.out.bytes(), at);
+        client.tick(at);
+    }
+    assert!(client.watching().is_none(), "no answer to pings");
+}
+
+#[test]
 fn events_are_never_left_out_silently() {
     let now = Instant::now();
     let (mut items, mut client) = (items(), Client::new(now));

@@ -230,6 +230,8 @@ impl Answer {
 pub(in crate::serve) fn stream_head(to: &For, out: &mut Vec<u8>) {
     let mut head = start("200 OK", &For { keep_alive: false, ..to.clone() });
     head.push_str("Content-Type: text/event-stream\r\nCache-Control: no-store\r\nX-Accel-Buffering: no\r\nVary: Origin\r\n\r\n");
+    // How long a browser waits before it connects again, milliseconds.
+    head.push_str("retry: 1000\n\n");
     out.extend_from_slice(head.as_bytes());
 }
 
