@@ -41,7 +41,7 @@ impl Gateway {
             Route::Preflight => Ok(Some(Answer::text(Status::NoContent, ""))),
             Route::Health => Ok(Some(Answer::text(Status::Ok, "ok\n"))),
             Route::Ready => Ok(Some(self.ready())),
-            Route::Matches => Ok(Some(Answer::json(self.items.lines()))),
+            Route::Matches => self.matches().map(Some),
             Route::Match(name) => self.document(client, &name),
             Route::Odds { name, market, since, limit } => {
                 let (feed, id) = self.stored_name(&name)?;
@@ -80,6 +80,13 @@ impl Gateway {
             FeedLink::Open { .. } => Answer::text(Status::Ok, "ready\n"),
             FeedLink::None => Answer::text(Status::Unavailable, "no documents came yet\n"),
             FeedLink::Lost => Answer::text(Status::Unavailable, "the recorder is gone: another is awaited\n"),
+        }
+    }
+
+    fn matches(&self) -> Result<Answer, Answer> {
+        match &self.feed {
+            FeedLink::Open { .. } | FeedLink::Lost => Ok(Answer::json(self.items.lines())),
+            FeedLink::None => Err(Answer::refused(Status::Unavailable, "no documents came yet: try again")),
         }
     }
 
@@ -133,9 +140,9 @@ impl Gateway {
             connection.client.out.push(first.framed(framing));
         }
         if let Some(since) = since {
-            let missed: Vec<_> =
-                self.events.since(since, &key).map(|event| event.message.framed(framing)).collect();
-            missed.into_iter().for_each(|event| connection.client.out.push(event));
+            for event in self.events.since(since, &key) {
+                connection.client.out.push(event.message.framed(framing));
+            }
         }
         Ok(())
     }

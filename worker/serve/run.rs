@@ -97,7 +97,7 @@ pub(super) enum FeedLink {
     /// There was none yet: nothing is known.
     None,
     Open {
-        feed: Feed,
+        feed: Box<Feed>,
         /// There is more, unannounced.
         unread: bool,
     },
@@ -253,7 +253,7 @@ impl Gateway {
             ToGateway::Feed => match fd.map(|fd| Feed::new(fd, self.poll.registry(), FEED)) {
                 Some(Ok(feed)) => {
                     self.items.taken_up(now);
-                    self.feed = FeedLink::Open { feed, unread: true };
+                    self.feed = FeedLink::Open { feed: Box::new(feed), unread: true };
                 }
                 Some(Err(error)) => log::error!(error:% = error; "gateway.feed_broken"),
                 None => log::error!("control.no_descriptor"),

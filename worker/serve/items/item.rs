@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// States of one item that are remembered at most, and texts in them together.
-const STATES: usize = 64;
-const PARTS: usize = 8_192;
+const STATES: usize = 256;
+const PARTS: usize = 16_384;
 /// How long they stay when nobody watches.
 const LINGER: Duration = Duration::from_secs(30);
 
