@@ -12,6 +12,7 @@ mod feed;
 mod headers;
 mod locate;
 mod mask;
+mod network;
 mod pointer;
 mod report;
 mod secret;
@@ -42,6 +43,7 @@ pub use feed::{
     Users, WaitingKey,
 };
 pub use headers::Headers;
+pub use network::{Network, NetworkError};
 pub use pointer::{Pointer, PointerError, PointerStep, Pointers, TextOrPointer};
 pub use report::{ConfigErrors, Mistake};
 pub use secret::{REDACTED, Secret};

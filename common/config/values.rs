@@ -5,6 +5,7 @@
 
 mod diffusion;
 mod feed;
+mod gateway;
 mod poll;
 mod reading;
 mod rooms;
@@ -31,6 +32,7 @@ pub(super) fn check(config: &mut Config, findings: &mut Findings<'_>) {
     check_lanes(config, findings);
     check_log(config, findings);
     streams::check(&config.streams, findings);
+    gateway::check(&config.gateway, findings);
 }
 
 fn check_names(config: &Config, findings: &mut Findings<'_>) {

@@ -233,14 +233,17 @@ pub struct SinkView {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default)]
 pub struct GatewayView {
-    /// `ready`, `starting` or `off`.
+    /// `ready`, `off`, or as that of a worker.
     pub state: String,
     pub clients: u64,
+    /// Where it listens, once it does.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub address: String,
 }
 
 impl Default for GatewayView {
     fn default() -> Self {
-        GatewayView { state: "off".into(), clients: 0 }
+        GatewayView { state: "off".into(), clients: 0, address: String::new() }
     }
 }
 

@@ -191,6 +191,7 @@ impl Pool {
             let sinks = self.children.recorder.stats.sinks.iter().filter(|sink| !sink.trouble.is_empty());
             reasons.extend(sinks.map(|sink| format!("sink {}: {}", sink.name, sink.trouble)));
         }
+        reasons.extend(self.gateway_trouble());
         for feed in self.feeds.ids() {
             let name = self.feed_name(feed);
             match self.feed_health(feed) {

@@ -41,6 +41,7 @@ use action::Actions;
 use catalog::Catalog;
 use children::Children;
 use children::deaths::Ending;
+use children::gateway::Gateway;
 use children::jitter::Jitter;
 use children::life::{Event, Life, Outcome};
 use children::slot::Slot;
@@ -91,14 +92,14 @@ const SAVE_EVERY: Duration = Duration::from_secs(5);
 impl Pool {
     /// A pool that has not started anything: the first `Tick` does. `saved` is what an earlier run left.
     pub fn new(settings: Settings, saved: Option<&SavedStateV2>) -> Self {
-        let Settings { pool: config, feeds, seed, timing } = settings;
+        let Settings { pool: config, feeds, seed, timing, has_gateway } = settings;
         let recorder = Generation(saved.map_or(0, |saved| saved.recorder_generation));
         let mut pool = Pool {
             now: Duration::ZERO,
             last_tick: None,
             catalog: Catalog::default(),
             placement: Placement::new(saved.map_or(0, |saved| saved.highest_epoch)),
-            children: Children::new(&config, recorder),
+            children: Children::new(&config, recorder, has_gateway.then(Gateway::new)),
             jitter: Jitter::new(seed),
             feeds: Feeds::new(feeds),
             requests: BTreeMap::new(),
@@ -128,6 +129,7 @@ impl Pool {
             }
             Input::Worker { slot, generation, message } => self.on_worker_message(slot, generation, message),
             Input::Recorder { generation, message } => self.on_recorder_message(generation, message),
+            Input::Gateway { generation, message } => self.on_gateway_message(generation, message),
             Input::ChannelClosed { child, generation, why } => self.channel_closed(child, generation, &why),
             Input::Exited { child, generation, exit, usage, at } => {
                 self.child_exited(child, generation, exit, Ending { usage, at, ..Ending::default() });

@@ -14,6 +14,8 @@ pub struct Settings {
     pub feeds: Vec<FeedPlan>,
     pub seed: u64,
     pub timing: Timing,
+    /// Whether there is to be a gateway.
+    pub has_gateway: bool,
 }
 
 /// One feed, as far as placing its matches goes.

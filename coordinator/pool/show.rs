@@ -58,6 +58,7 @@ impl Pool {
                 gaps_open: stats.gaps_open,
                 trouble: stats.trouble.clone(),
             },
+            gateway: self.gateway_view(),
             deaths: self.death_views(wall_us),
             ..StatusView::default()
         }

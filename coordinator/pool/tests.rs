@@ -8,6 +8,7 @@ use touchline_common::config::{Dur, WaitingKey};
 use touchline_common::control::views::{DaemonState, DeathView, MatchView, MatchViewState};
 use touchline_common::ipc::PROTO;
 use touchline_common::ipc::messages::Hello;
+use touchline_common::ipc::messages::gateway::{FromGateway, GatewayStats};
 use touchline_common::ipc::messages::recorder::{FromRecorder, Owner, RecorderStats};
 use touchline_common::ipc::messages::worker::{
     ConnectionState, FromWorker, ListChange, LoadReport, MatchReport, MatchState, ReleaseReason,
@@ -16,6 +17,7 @@ use touchline_common::model::{Epoch, FeedId, Listing, MatchId, MatchKey};
 
 mod answers;
 mod deaths;
+mod gateway;
 mod listed;
 mod running;
 
@@ -66,6 +68,7 @@ fn config(max_workers: u16) -> Settings {
         feeds: vec![plan()],
         seed: 1,
         timing: Timing::default(),
+        has_gateway: false,
     }
 }
 
@@ -73,6 +76,7 @@ fn config(max_workers: u16) -> Settings {
 fn pid(child: Child, generation: Generation) -> u32 {
     match child {
         Child::RECORDER => 900_000 + generation.0,
+        Child::GATEWAY => 800_000 + generation.0,
         Child::Worker(slot) => u32::from(slot.0) * 1_000 + generation.0,
     }
 }
@@ -120,6 +124,7 @@ impl Bed {
                 let hello = Hello { proto_min: PROTO, proto_max: PROTO, build: String::new(), pid: 9 };
                 let said = match child {
                     Child::RECORDER => Input::Recorder { generation, message: FromRecorder::Hello(hello) },
+                    Child::GATEWAY => Input::Gateway { generation, message: FromGateway::Hello(hello) },
                     Child::Worker(slot) => {
                         self.seen.insert(slot, (generation, 0));
                         worker(slot, generation, FromWorker::Hello(hello))
@@ -130,6 +135,10 @@ impl Bed {
             Action::Welcome { child: Child::RECORDER, generation, .. } => {
                 let message = FromRecorder::Ready { highest_epoch: Epoch(500), token: 1 };
                 vec![Input::Recorder { generation, message }]
+            }
+            Action::Welcome { child: Child::GATEWAY, generation, .. } => {
+                let message = FromGateway::Ready { address: "127.0.0.1:1".into() };
+                vec![Input::Gateway { generation, message }]
             }
             Action::Welcome { child: Child::Worker(slot), generation, .. } if !self.mute => {
                 let state = ConnectionState::Up;
@@ -169,6 +178,11 @@ impl Bed {
             let generation = self.pool.children.recorder.life.generation;
             let message = FromRecorder::Stats(RecorderStats::default());
             self.give(Input::Recorder { generation, message });
+            if let Some(gateway) = &self.pool.children.gateway {
+                let generation = gateway.life.generation;
+                let message = FromGateway::Stats(GatewayStats::default());
+                self.give(Input::Gateway { generation, message });
+            }
             self.give(Input::Tick);
         }
     }

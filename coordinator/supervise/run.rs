@@ -99,8 +99,15 @@ fn daemon(
         log::warn!(feed = feed.name.as_str(), why = INSECURE; "feed.insecure");
     }
     let recorder_output = if config.streams.ndjson == "-" { Output::Ours } else { Output::Nowhere };
-    let setup =
-        Setup { log_file, feed_names, sharings: sharings(config), child_config, recorder_output, tick };
+    let setup = Setup {
+        log_file,
+        feed_names,
+        sharings: sharings(config),
+        child_config,
+        control_socket: socket.to_owned(),
+        recorder_output,
+        tick,
+    };
     Daemon::new(setup, Pool::new(pool_config, saved.as_ref()), clients, signals, log, state_path)
         .and_then(|daemon| daemon.run(matches_files))
         .map_err(|e| failed("the loop", e))
@@ -161,6 +168,7 @@ fn settings(config: &Config) -> Settings {
         feeds: config.feed.iter().map(feed_plan).collect(),
         seed: u64::from(std::process::id()),
         timing: Timing::default(),
+        has_gateway: !config.gateway.listen.is_empty(),
     }
 }
 

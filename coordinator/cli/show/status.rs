@@ -39,7 +39,11 @@ pub(crate) fn status(status: &Value, out: &mut Printer<'_>) -> Result<(), Failur
     let (gateway, sandbox) = (&status.gateway, &status.sandbox);
     let clients = match gateway.state.as_str() {
         "off" => String::new(),
-        _ => format!(", {}", counted(gateway.clients, "client", "clients")),
+        _ => {
+            let at = if gateway.address.is_empty() { "" } else { " at " };
+            let clients = counted(gateway.clients, "client", "clients");
+            format!("{at}{}, {clients}", clean(&gateway.address))
+        }
     };
     out.line(format!(
         "gateway   {}{clients}; sandbox: landlock {}, seccomp {}",
