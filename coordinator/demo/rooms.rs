@@ -42,7 +42,7 @@ fn hold(options: &DemoOptions<RoomOptions>, folder: &Path, signals: &mut Signals
     let server = RoomServer::start(&options.server).map_err(because("the simulated server"))?;
     let mut subject = Subject::start(folder, &configuration(folder, &server, options.server.rooms), None)?;
     let mut progress = Progress::new(options.output);
-    progress.rooms_started(folder, &server, options);
+    progress.rooms_started(&subject.page(), folder, &server, options);
     let mut waited = subject.wait_ready(START_DEADLINE, signals)?;
     if waited != Waited::Interrupted {
         waited = watch(options, signals, &mut progress, &mut |progress| {

@@ -63,8 +63,8 @@ impl Control {
         let mut log_file = None;
         loop {
             self.flush();
-            let outcome = self.channel.read().map_err(broken)?;
-            while let Some((message, _, fd)) = self.channel.next().map_err(broken)? {
+            let outcome = self.channel.read().map_err(|error| broken(&error))?;
+            while let Some((message, _, fd)) = self.channel.next().map_err(|error| broken(&error))? {
                 match message {
                     ToGateway::LogFile => log_file = fd,
                     ToGateway::Welcome { welcome, .. } if welcome.proto != PROTO => {
@@ -100,9 +100,9 @@ impl Control {
     /// [`ServeError::Control`].
     pub(super) fn read(&mut self, into: &mut Vec<(ToGateway, Option<OwnedFd>)>) -> Result<bool, ServeError> {
         loop {
-            let outcome = self.channel.read().map_err(broken)?;
+            let outcome = self.channel.read().map_err(|error| broken(&error))?;
             let before = into.len();
-            while let Some((message, _, fd)) = self.channel.next().map_err(broken)? {
+            while let Some((message, _, fd)) = self.channel.next().map_err(|error| broken(&error))? {
                 into.push((message, fd));
             }
             match outcome {
@@ -125,6 +125,6 @@ impl Control {
     }
 }
 
-fn broken(error: ChannelError) -> ServeError {
+fn broken(error: &ChannelError) -> ServeError {
     ServeError::Control { what: error.to_string() }
 }

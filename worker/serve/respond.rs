@@ -45,13 +45,13 @@ impl Gateway {
             Route::Match(name) => self.document(client, &name),
             Route::Odds { name, market, since, limit } => {
                 let (feed, id) = self.stored_name(&name)?;
-                let filter = Filter { since, feed, id: Some(id), lane: None, market };
+                let filter = Filter { since, feed, id: Some(id), lane: None, market, types: Vec::new() };
                 self.ask(client, Question::Odds { filter, limit })
             }
             Route::Events { name, since, limit } => {
                 let named = name.map(|name| self.stored_name(&name)).transpose()?;
                 let (feed, id) = named.map_or((None, None), |(feed, id)| (feed, Some(id)));
-                let filter = Filter { since, feed, id, lane: None, market: None };
+                let filter = Filter { since, feed, id, lane: None, market: None, types: Vec::new() };
                 self.ask(client, Question::Events { filter, limit })
             }
             Route::Pool => self.threads.ask_pool(client, PoolQuestion::Pool).map(|()| None),
