@@ -130,6 +130,30 @@ impl Room {
         self.heartbeat.saturating_mul(2).saturating_add(LATE)
     }
 
+    /// How long nothing had come at `now` of a room that was in `state`; zero unless it was live.
+    pub fn unheard(&self, state: State, now: Instant) -> Duration {
+        match state {
+            State::Live { silent_at, .. } => {
+                self.silence().saturating_sub(silent_at.saturating_duration_since(now))
+                    + now.saturating_duration_since(silent_at)
+            }
+            State::Waiting { .. }
+            | State::InLine
+            | State::Connecting
+            | State::Joining { .. }
+            | State::Parked { .. } => Duration::ZERO,
+        }
+    }
+
+    /// Whether [`Input::Time`] gives its connection up now, unless something comes.
+    pub fn is_given_up(&self, now: Instant) -> bool {
+        match self.state {
+            State::Joining { until } => now >= until,
+            State::Live { silent_at, .. } => now >= silent_at,
+            State::Waiting { .. } | State::InLine | State::Connecting | State::Parked { .. } => false,
+        }
+    }
+
     /// When [`Input::Time`] does something.
     pub fn deadline(&self) -> Option<Instant> {
         match self.state {

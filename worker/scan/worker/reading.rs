@@ -168,14 +168,14 @@ impl Worker {
                     let (topic, status) = (topic.escape_ascii(), status.escape_ascii());
                     log::debug!(feed = parts.feed_name.as_str(), error:% = format_args!("the server says '{status}' of '{topic}'"); "worker.skipped");
                 }
-                Event::Interrupted { topic, why } => {
-                    let slot = interrupted(&mut parts.trees, meter, topic, &mut reporter);
+                Event::Interrupted { topic, why, unheard } => {
+                    let slot = interrupted(&mut parts.trees, meter, topic, unheard, &mut reporter);
                     turn.topic_changes
                         .extend(slot.map(|slot| TopicChange::Lost(slot, MatchState::Subscribing)));
                     log_interrupted(meter, &parts.feed_name, topic, &why, now);
                 }
                 Event::Refused { topic, why, retry } => {
-                    let slot = interrupted(&mut parts.trees, meter, topic, &mut reporter);
+                    let slot = interrupted(&mut parts.trees, meter, topic, Duration::ZERO, &mut reporter);
                     turn.topic_changes.extend(slot.map(|slot| TopicChange::Lost(slot, MatchState::Refused)));
                     log_refused(&parts.feed_name, topic, &why, retry);
                 }

@@ -230,3 +230,16 @@ proptest! {
         prop_assert!(attempts <= 12, "{attempts}");
     }
 }
+
+#[test]
+fn how_long_nothing_came_is_known_of_a_live_room() {
+    let mut bench = Bench::live();
+    bench.give(Input::Heard);
+    let (heard, state) = (bench.now, bench.room.state());
+    for seconds in [0, 7, 64, 65, 3_600] {
+        let now = heard + Duration::from_secs(seconds);
+        assert_eq!(bench.room.unheard(state, now), Duration::from_secs(seconds));
+        assert_eq!(bench.room.is_given_up(now), seconds >= 65, "two heartbeats and five seconds");
+    }
+    assert_eq!(bench.room.unheard(State::InLine, heard), Duration::ZERO);
+}

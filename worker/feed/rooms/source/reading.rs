@@ -26,6 +26,7 @@ pub(super) enum Pending {
     Interrupted {
         topic: Arc<str>,
         why: String,
+        unheard: Duration,
     },
     Refused {
         topic: Arc<str>,
@@ -77,7 +78,7 @@ enum Step {
     Connection(ConnectionEvent),
     Snapshot,
     Delta,
-    Interrupted(String),
+    Interrupted(String, Duration),
     Refused(String, Duration),
     Skipped(String),
 }
@@ -114,6 +115,8 @@ impl Rooms {
         if !is_drained {
             self.mark_ready(index);
         }
+        // Its timer may have fired while this waited to be read.
+        self.table.schedule(index);
         // TLS answers what it read.
         if has_output {
             self.mark_unsent(index);
@@ -136,7 +139,7 @@ impl Rooms {
             Step::Connection(event) => Event::Connection(event),
             Step::Snapshot => Event::Snapshot { topic, body },
             Step::Delta => Event::Delta { topic, body },
-            Step::Interrupted(why) => Event::Interrupted { topic, why },
+            Step::Interrupted(why, unheard) => Event::Interrupted { topic, why, unheard },
             Step::Refused(why, retry) => Event::Refused { topic, why, retry },
             Step::Skipped(why) => Event::Skipped(why),
         })
@@ -178,9 +181,9 @@ impl Rooms {
         match pending {
             Pending::Connection(event) => Step::Connection(event),
             Pending::Skipped(why) => Step::Skipped(why),
-            Pending::Interrupted { topic, why } => {
+            Pending::Interrupted { topic, why, unheard } => {
                 self.given.topic = topic;
-                Step::Interrupted(why)
+                Step::Interrupted(why, unheard)
             }
             Pending::Refused { topic, why, retry } => {
                 self.given.topic = topic;
