@@ -22,6 +22,7 @@ fn assert_all_is_stored(options: &RoomOptions, over: Over, auth: &str) {
     let report = site.assert_lines_are_true(Names::Kept);
     assert_eq!(report.excused, 0, "{report:#?}");
     assert!(report.sent > 1_000 && report.retracts > 0, "{report:#?}");
+    site.assert_documents_are_true();
 }
 
 #[test]
@@ -33,6 +34,11 @@ fn every_line_is_stored_once_over_tcp_joined_the_old_way() {
 fn every_line_is_stored_once_over_a_websocket_in_zlib() {
     let options = RoomOptions { token: Some("good".to_owned()), ..small() };
     assert_all_is_stored(&options, Over::WebSocket, "key = \"good\"\nprotover = 2\n");
+}
+
+#[test]
+fn every_line_is_stored_once_over_a_secure_websocket_in_brotli() {
+    assert_all_is_stored(&small(), Over::SecureWebSocket, "protover = 3\n");
 }
 
 #[test]
@@ -68,6 +74,7 @@ fn killed_workers_recorders_and_connections_lose_nothing_outside_gaps_and_double
     }
     let report = site.assert_lines_are_true(Names::Kept);
     assert!(report.rows > report.sent / 2, "most was outside gaps: {report:#?}");
+    site.assert_documents_are_true();
     let gaps = site.gaps();
     assert!(!gaps.is_empty() && gaps.iter().all(|gap| !gap["ended_at"].is_null()), "{gaps:#?}");
 }
@@ -100,6 +107,7 @@ fn a_host_that_goes_down_is_seen_at_once_and_all_rooms_come_back() {
     site.server.set_host(Host::Up);
     wait_until_back(&site, 8);
     site.assert_lines_are_true(Names::Kept);
+    site.assert_documents_are_true();
 }
 
 fn room_state(site: &RoomSite, room: u64) -> Option<Value> {
