@@ -19,7 +19,7 @@ const PONG_ROOM: usize = 4 * 1024;
 /// Of a reason that the server states, bytes.
 const QUOTED: usize = 120;
 /// Packets in a row that cannot be read and end the connection.
-const BAD: u32 = 2;
+pub const BAD: u32 = 2;
 
 #[derive(Debug)]
 pub(super) struct Link {
@@ -35,6 +35,14 @@ pub(super) struct Link {
     bad: u32,
     /// Its number among all connections.
     pub(super) number: u64,
+    /// Whether it was read from.
+    reads: Reads,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reads {
+    None,
+    Some,
 }
 
 #[derive(Debug)]
@@ -114,7 +122,7 @@ impl Link {
         // Whatever is in the socket by now is read first: what the poll reported while it was being connected was not kept.
         let queue = Queue::Ending;
         let (decoder, auth) = (Decoder::new(limits.packets), Some(auth));
-        Ok(Link { socket, framing, decoder, out, sent: 0, queue, auth, bad: 0, number })
+        Ok(Link { socket, framing, decoder, out, sent: 0, queue, auth, bad: 0, number, reads: Reads::None })
     }
 
     /// Whether the room can be joined at once.
@@ -157,6 +165,11 @@ impl Link {
     /// Whether the socket has nothing to read.
     pub(super) fn is_drained(&self) -> bool {
         self.queue == Queue::Drained
+    }
+
+    /// Whether nothing was asked here before.
+    pub(super) fn is_first_read(&mut self) -> bool {
+        std::mem::replace(&mut self.reads, Reads::Some) == Reads::None
     }
 
     /// One read of the socket; how many bytes are in `room` now.

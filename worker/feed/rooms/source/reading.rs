@@ -45,8 +45,18 @@ pub(super) struct Arriving {
     filled: usize,
     taken: usize,
     of: Option<Index>,
-    /// What was read since it was last taken, with the number of its connection; none where nobody wants it.
-    kept: Option<(u64, Vec<u8>)>,
+    /// None where nobody wants it.
+    kept: Option<Kept>,
+}
+
+/// What was read since it was last taken.
+#[derive(Debug, Default)]
+struct Kept {
+    /// The number of its connection.
+    connection: u64,
+    /// Whose that is, with its first bytes.
+    topic: Option<Arc<str>>,
+    bytes: Vec<u8>,
 }
 
 impl Arriving {
@@ -93,6 +103,7 @@ impl Rooms {
         let Some(index) = self.queues.ready.pop_front() else { return 0 };
         let Some(entry) = self.table.get_mut(index) else { return 0 };
         entry.in_ready = Queued::No;
+        let name = Arc::clone(&entry.name);
         let Some(link) = entry.link() else { return 0 };
         let Arriving { bytes, filled, taken, of, kept } = &mut self.arriving;
         bytes.resize(READ, 0);
@@ -103,9 +114,12 @@ impl Rooms {
                 return 0;
             }
         };
-        if let Some((number, kept)) = kept {
-            *number = link.number;
-            kept.extend_from_slice(bytes.get(..count).unwrap_or_default());
+        if let Some(kept) = kept
+            && count > 0
+        {
+            kept.connection = link.number;
+            kept.topic = link.is_first_read().then(|| Arc::clone(&name));
+            kept.bytes.extend_from_slice(bytes.get(..count).unwrap_or_default());
         }
         (*filled, *taken, *of) = (count, 0, (count > 0).then_some(index));
         let (is_drained, has_output) = (link.is_drained(), link.has_output());
@@ -273,13 +287,13 @@ impl Rooms {
         self.arriving.kept.get_or_insert_default();
     }
 
-    /// Gives what a socket brought since the last time, as it was read, with the number of its connection.
-    pub fn take_received(&mut self, take: &mut dyn FnMut(u64, &[u8])) {
-        if let Some((number, kept)) = &mut self.arriving.kept
-            && !kept.is_empty()
+    /// Gives what a socket brought since the last time, as it was read, with the number of its connection; the first time with the room.
+    pub fn take_received(&mut self, take: &mut dyn FnMut(u64, Option<&str>, &[u8])) {
+        if let Some(kept) = &mut self.arriving.kept
+            && !kept.bytes.is_empty()
         {
-            take(*number, kept);
-            kept.clear();
+            take(kept.connection, kept.topic.take().as_deref(), &kept.bytes);
+            kept.bytes.clear();
         }
     }
 }
