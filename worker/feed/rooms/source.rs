@@ -258,7 +258,8 @@ impl Rooms {
         if self.table.len() >= limit {
             return Err(FollowError::Full { limit });
         }
-        let index = self.table.insert(topic, Room::new(self.plan.heartbeat, self.now));
+        let room = Room::new(self.plan.heartbeat, self.plan.servers.len(), self.now);
+        let index = self.table.insert(topic, room);
         self.table.schedule(index);
         Ok(())
     }
