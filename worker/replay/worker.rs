@@ -121,7 +121,7 @@ impl Worker {
                     sessions.give_up(connection);
                 }
                 sessions.bytes(connection, bytes, now, &mut |event, time_topic| {
-                    *unusable += u64::from(!apply(event, time_topic, trees, received, &mut sink));
+                    *unusable += u64::from(!apply(&event, time_topic, trees, received, &mut sink));
                 })
             }
             Wire::Rooms(rooms) => {
@@ -309,7 +309,7 @@ impl Worker {
 
 /// Applies an event of a session; whether it was of use.
 fn apply(
-    event: Event<'_>,
+    event: &Event<'_>,
     time_topic: &str,
     trees: &mut Trees,
     received: Received,
@@ -325,7 +325,7 @@ fn apply(
         Event::Delta { topic, body } => trees.delta(topic, body, received, sink),
         Event::Removed { topic } => trees.topic_removed(topic, received, sink).map(drop),
         Event::Connection(ConnectionEvent::Opened { session, .. }) => {
-            opened(session, trees, received, sink);
+            opened(*session, trees, received, sink);
             Ok(())
         }
         Event::Connection(
