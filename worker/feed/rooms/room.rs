@@ -149,12 +149,16 @@ impl Room {
         }
     }
 
-    /// Whether [`Input::Time`] gives its connection up now, unless something comes.
-    pub fn is_given_up(&self, now: Instant) -> bool {
+    /// Whether it is live and silent for too long, unless something comes now. What comes does not help one that waits for the answer to
+    /// its join.
+    pub fn is_silent(&self, now: Instant) -> bool {
         match self.state {
-            State::Joining { until } => now >= until,
             State::Live { silent_at, .. } => now >= silent_at,
-            State::Waiting { .. } | State::InLine | State::Connecting | State::Parked { .. } => false,
+            State::Waiting { .. }
+            | State::InLine
+            | State::Connecting
+            | State::Joining { .. }
+            | State::Parked { .. } => false,
         }
     }
 

@@ -251,7 +251,7 @@ fn how_long_nothing_came_is_known_of_a_live_room() {
     for seconds in [0, 7, 64, 65, 3_600] {
         let now = heard + Duration::from_secs(seconds);
         assert_eq!(bench.room.unheard(state, now), Duration::from_secs(seconds));
-        assert_eq!(bench.room.is_given_up(now), seconds >= 65, "two heartbeats and five seconds");
+        assert_eq!(bench.room.is_silent(now), seconds >= 65, "two heartbeats and five seconds");
     }
     assert_eq!(bench.room.unheard(State::InLine, heard), Duration::ZERO);
 }

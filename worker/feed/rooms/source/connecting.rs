@@ -35,7 +35,7 @@ impl Rooms {
     pub(super) fn advance_room(&mut self, index: Index, now: Instant) {
         let Some(entry) = self.table.get_mut(index) else { return };
         // After a stop of the whole machine what came meanwhile is read before it is judged; the read sets the timer again.
-        if entry.room.is_given_up(now) && entry.in_ready == Queued::Yes {
+        if entry.room.is_silent(now) && entry.in_ready == Queued::Yes {
             return;
         }
         let before = entry.room.state();

@@ -241,3 +241,20 @@ fn a_connection_that_died_in_silence_was_not_heard_since_its_last_word() {
     let unheard = bench.unheard.first().copied().unwrap();
     assert!(unheard > Duration::from_secs(3_500) && unheard <= Duration::from_secs(3_601), "{unheard:?}");
 }
+
+#[test]
+fn a_server_that_talks_instead_of_answering_the_join_is_given_up() {
+    let address = serve(|_, mut peer| {
+        peer.joined().unwrap();
+        loop {
+            let mut packet = Vec::new();
+            write_packet(&mut packet, BodyForm::Plain, Operation::Other(77), &[b'x'; 60_000]);
+            if peer.stream.write_all(&packet).is_err() {
+                return;
+            }
+        }
+    });
+    let mut bench = Bench::following(plan(&[address]), &["7"]);
+    let lost = bench.until("interrupted 7 ");
+    assert!(lost.contains("was not answered"), "{lost}");
+}
