@@ -37,6 +37,8 @@ pub(super) struct Link {
     pub(super) number: u64,
     /// Whether it was read from.
     reads: Reads,
+    /// Why it takes no bytes any more: what came before that is still to be read.
+    failed: Option<Broken>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,7 +124,19 @@ impl Link {
         // Whatever is in the socket by now is read first: what the poll reported while it was being connected was not kept.
         let queue = Queue::Ending;
         let (decoder, auth) = (Decoder::new(limits.packets), Some(auth));
-        Ok(Link { socket, framing, decoder, out, sent: 0, queue, auth, bad: 0, number, reads: Reads::None })
+        Ok(Link {
+            socket,
+            framing,
+            decoder,
+            out,
+            sent: 0,
+            queue,
+            auth,
+            bad: 0,
+            number,
+            reads: Reads::None,
+            failed: None,
+        })
     }
 
     /// Whether the room can be joined at once.
@@ -183,7 +197,7 @@ impl Link {
             }
             Got::Nothing => {
                 self.queue = Queue::Drained;
-                Ok(0)
+                self.failed.take().map_or(Ok(0), |broken| Err(broken.into()))
             }
             Got::End => Err(Lost::EndOfStream),
         }
@@ -251,6 +265,12 @@ impl Link {
         }
     }
 
+    /// It takes no bytes any more; once all that came is read, a read says so.
+    pub(super) fn fail(&mut self, broken: Broken) {
+        (self.queue, self.failed) = (Queue::Ending, Some(broken));
+        (self.out, self.sent) = (Vec::new(), 0);
+    }
+
     /// Bytes that wait for the socket.
     pub(super) fn unsent(&self) -> usize {
         self.out.len() - self.sent
@@ -258,6 +278,9 @@ impl Link {
 
     /// Writes what is to be sent, as far as the socket takes it.
     pub(super) fn flush(&mut self) -> Result<(), Broken> {
+        if self.failed.is_some() {
+            return Ok(());
+        }
         self.socket.flush()?;
         while self.unsent() > 0 {
             match self.socket.write(self.out.get(self.sent..).unwrap_or_default())? {

@@ -258,3 +258,34 @@ fn a_server_that_talks_instead_of_answering_the_join_is_given_up() {
     let lost = bench.until("interrupted 7 ");
     assert!(lost.contains("was not answered"), "{lost}");
 }
+
+#[test]
+fn what_came_before_a_reset_is_read_though_a_heartbeat_finds_the_connection_broken() {
+    const MESSAGES: usize = 50;
+    let ((go, gone), (leave, left)) = (channel::<()>(), channel::<()>());
+    let gone = std::sync::Mutex::new(gone);
+    let address = serve(move |number, mut peer| {
+        peer.accept().unwrap();
+        if number > 0 {
+            return peer.answer();
+        }
+        gone.lock().unwrap().recv().unwrap();
+        for _ in 0..MESSAGES {
+            peer.write(Operation::Message, b"said");
+        }
+        // The first heartbeat is never read: that makes the close a reset.
+        drop(peer);
+        leave.send(()).unwrap();
+    });
+    let mut plan = plan(&[address]);
+    plan.heartbeat = Duration::from_secs(30);
+    let mut bench = Bench::following(plan, &["7"]);
+    bench.until("snapshot 7 ");
+    bench.turn();
+    go.send(()).unwrap();
+    left.recv().unwrap();
+    bench.rooms.advance(bench.poll.registry(), Instant::now() + Duration::from_secs(40));
+    bench.rooms.flush();
+    bench.until("interrupted 7 ");
+    assert_eq!(bench.count("delta 7 said"), MESSAGES);
+}
