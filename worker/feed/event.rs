@@ -33,6 +33,8 @@ pub enum Event<'a> {
     Interrupted {
         topic: &'a [u8],
         why: String,
+        /// How long nothing had come when that was noticed; zero where its end was seen.
+        unheard: Duration,
     },
     /// The server refuses this topic again and again: it is asked for again after a long time only.
     Refused {

@@ -233,8 +233,9 @@ impl Source {
         }
     }
 
-    /// Gives what was received since the last time, as the session reads it, with the number of its connection.
-    pub fn take_received(&mut self, take: &mut dyn FnMut(u64, &[u8])) {
+    /// Gives what was received since the last time, as the session reads it, with the number of its connection; where each topic has one,
+    /// also with the topic, the first time.
+    pub fn take_received(&mut self, take: &mut dyn FnMut(u64, Option<&str>, &[u8])) {
         match self {
             Source::Diffusion(source) => source.take_received(take),
             Source::Poll(_) => {}

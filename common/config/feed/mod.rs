@@ -174,8 +174,10 @@ impl<'de> Visitor<'de> for FeedVisitor {
         while let Some(KnownKey(key)) = map.next_key()? {
             feed.read_key(key, &mut map)?;
         }
-        if feed.kind == FeedKind::Poll {
-            poll::derive(&mut feed);
+        match feed.kind {
+            FeedKind::Poll => poll::derive(&mut feed),
+            FeedKind::Rooms => rooms::derive(&mut feed),
+            FeedKind::Diffusion | FeedKind::Push => {}
         }
         Ok(feed)
     }

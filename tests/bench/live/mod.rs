@@ -8,6 +8,7 @@ mod client;
 mod cpu;
 mod feed;
 mod hop;
+mod least;
 mod ledger;
 mod many;
 mod peers;

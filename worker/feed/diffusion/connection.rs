@@ -298,11 +298,11 @@ impl Connection {
         self.keeps = Keeps::Received;
     }
 
-    pub fn take_received(&mut self, take: &mut dyn FnMut(u64, &[u8])) {
+    pub fn take_received(&mut self, take: &mut dyn FnMut(u64, Option<&str>, &[u8])) {
         if let Some(received) = self.live.as_mut().and_then(|live| live.received.as_mut())
             && !received.is_empty()
         {
-            take(self.connections, received);
+            take(self.connections, None, received);
             received.clear();
         }
     }
