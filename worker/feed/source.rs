@@ -12,6 +12,7 @@ use mio::{Registry, Token, Waker};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use touchline_common::config::{Config, FeedConfig, FeedKind};
+use touchline_common::model::Listing;
 
 #[derive(Clone, Debug)]
 pub enum Plan {
@@ -153,11 +154,20 @@ impl Source {
         }
     }
 
-    /// What the match list says of the match of `topic` changed.
-    pub fn listed(&mut self, topic: &str) {
+    /// What the match list says of the match of `topic`, which is about to be followed.
+    pub fn expect(&mut self, topic: &str, listing: &Listing) {
         match self {
             Source::Diffusion(_) => {}
-            Source::Poll(source) => source.listed(topic),
+            Source::Poll(source) => source.expect(topic, listing),
+            Source::Rooms(_) => {}
+        }
+    }
+
+    /// What the match list says of the match of `topic` changed, to this.
+    pub fn listed(&mut self, topic: &str, listing: &Listing) {
+        match self {
+            Source::Diffusion(_) => {}
+            Source::Poll(source) => source.listed(topic, listing),
             Source::Rooms(_) => {}
         }
     }

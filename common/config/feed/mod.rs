@@ -13,7 +13,7 @@ mod section;
 
 pub use diffusion::{DiffusionConfig, Payload, Protocol};
 pub use follows::{Follows, NamedMatches};
-pub use poll::{Join, LIST_TOPIC, Page, PageBy, PollConfig, PollSource, Role};
+pub use poll::{Join, LIST_TOPIC, Page, PageBy, Play, PollConfig, PollSource, Role};
 pub use reading::{
     ClockReading, EventReading, ExtraRule, Listed, MarketReading, Ordered, Reading, SidesReading, StatReading,
 };

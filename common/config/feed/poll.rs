@@ -60,8 +60,8 @@ pub struct PollSource {
     pub name: String,
     /// `{ID}`: a match's id; `{NAME:/pointer}`: from the newest answer of the source that `after` names.
     pub url: UrlTemplate,
-    /// How often it is asked; left out: the feed's `interval`, and where it is asked match by match with a list beside it: only when the
-    /// match's entry in the list changed, and each `full_every`.
+    /// How often it is asked; left out: the feed's `interval`. Where it is asked match by match with a list beside it: how often of a match in
+    /// play; of another, and of all if left out, only when the match's entry in the list changed, and each `full_every`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub every: Option<Dur>,
     /// JSON pointer (RFC 6901) of the array of matches; empty: the answer itself. Left out: this is no list.
@@ -183,6 +183,14 @@ pub enum Join {
     All,
 }
 
+/// Whether a match is in play, as the list says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Play {
+    InPlay,
+    /// Not yet, or no more; also where no list says so.
+    Scheduled,
+}
+
 /// What a source is, by its form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
@@ -210,13 +218,13 @@ impl PollConfig {
     }
 
     /// How long it takes at most from the start of one request for a topic of `source` to the start of its next, failures apart.
-    pub fn every(&self, source: &PollSource, role: Role) -> Duration {
+    pub fn every(&self, source: &PollSource, role: Role, play: Play) -> Duration {
         let (interval, full) = (self.interval.get(), self.full_every.get());
-        match (role, source.every) {
+        match (role, source.every, play) {
             // A change of its entry in the list has it asked for before.
-            (Role::PerMatch, None) if self.has_list() => full,
-            (Role::PerMatch, Some(every)) if self.has_list() => every.get().min(full),
-            (Role::List | Role::PerMatch | Role::Document | Role::Step, every) => {
+            (Role::PerMatch, Some(every), Play::InPlay) if self.has_list() => every.get().min(full),
+            (Role::PerMatch, ..) if self.has_list() => full,
+            (Role::List | Role::PerMatch | Role::Document | Role::Step, every, _) => {
                 every.map_or(interval, Dur::get)
             }
         }
@@ -258,7 +266,8 @@ pub(super) fn derive(feed: &mut FeedConfig) {
         names(Role::PerMatch).filter_map(|name| of(&format!("{name}/{{ID}}"))).collect();
     let longest =
         poll.source.iter().zip(&roles).filter(|(_, role)| matches!(role, Role::PerMatch | Role::Document));
-    let longest = longest.map(|(source, role)| poll.every(source, *role)).max().unwrap_or_default();
+    let longest =
+        longest.map(|(source, role)| poll.every(source, *role, Play::Scheduled)).max().unwrap_or_default();
     // What is asked for so seldom says nothing in between: it is stale once an answer is overdue.
     feed.stale_after = feed.stale_after.max(Dur(longest.saturating_mul(2).min(STALE_MAX)));
     let documents: Vec<String> = names(Role::Document).map(str::to_owned).collect();

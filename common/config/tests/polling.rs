@@ -1,7 +1,7 @@
 //! Feeds of kind `poll`: what their sources are, and mistakes in them.
 
 use super::*;
-use crate::config::Role;
+use crate::config::{Play, Role};
 
 const API: &str = r#"
 [[feed]]
@@ -43,6 +43,17 @@ fn the_form_of_a_source_says_what_it_is_and_the_topics_follow() {
     assert_eq!(child, config);
     let again: Config = toml::from_str(&config.to_toml()).unwrap();
     assert_eq!(again, config);
+}
+
+#[test]
+fn matches_in_play_are_asked_for_as_often_as_is_said_and_others_seldom() {
+    let text = API.replace("{ID}/events\"", "{ID}/events\"\nevery = \"7s\"");
+    let config: Config = toml::from_str(&text).unwrap();
+    let poll = &config.feed[0].poll;
+    let seconds = |at: usize, play| poll.every(&poll.source[at], poll.roles()[at], play).as_secs();
+    assert_eq!([Play::InPlay, Play::Scheduled].map(|play| seconds(1, play)), [7, 60]);
+    assert_eq!([Play::InPlay, Play::Scheduled].map(|play| seconds(0, play)), [5, 5]);
+    assert_eq!(config.feed[0].stale_after, Dur::secs(120), "scheduled ones say nothing in between");
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! What a feed's settings make of its sources.
 
-use crate::net::http::Request;
+use crate::net::http::{Request, Urgency};
 use std::collections::HashMap;
 use std::time::Duration;
-use touchline_common::config::{Config, FeedConfig, Page, PollSource, Role, UrlTemplate};
+use touchline_common::config::{Config, FeedConfig, Page, Play, PollSource, Role, UrlTemplate};
 
 /// The place of a source in its feed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -33,8 +33,10 @@ pub struct SourcePlan {
     pub name: String,
     pub url: UrlTemplate,
     pub role: Role,
-    /// From the start of one request for a topic to the start of its next, at the latest.
+    /// From the start of one request for a topic to the start of its next, at the latest: of a match in play.
     pub every: Duration,
+    /// The same of one that is not, and of all else.
+    pub every_scheduled: Duration,
     /// The first requests of its topics are spread over this time.
     pub spread: Duration,
     /// JSON pointers: of the array in a list's answer, of the id in its entries.
@@ -97,6 +99,7 @@ impl Plan {
         &self,
         source: SourceIndex,
         url: String,
+        urgency: Urgency,
         more_headers: impl Iterator<Item = (String, String)>,
     ) -> Option<Request> {
         let source = self.sources.get(source.0)?;
@@ -109,7 +112,25 @@ impl Plan {
             whole: source.whole,
             idle: source.idle,
             body_limit: self.body_limit,
+            urgency,
         })
+    }
+}
+
+impl SourcePlan {
+    pub(super) fn every(&self, play: Play) -> Duration {
+        match play {
+            Play::InPlay => self.every,
+            Play::Scheduled => self.every_scheduled,
+        }
+    }
+
+    /// Of a request: what many wait for, and what changes by the second, goes first.
+    pub(super) fn urgency(&self, play: Play) -> Urgency {
+        match (self.role, play) {
+            (Role::List | Role::Step, _) | (Role::PerMatch, Play::InPlay) => Urgency::Urgent,
+            (Role::PerMatch, Play::Scheduled) | (Role::Document, _) => Urgency::Normal,
+        }
     }
 }
 
@@ -125,12 +146,14 @@ fn source_plan(
     after: Option<SourceIndex>,
     needed: Vec<String>,
 ) -> SourcePlan {
-    let every = feed.poll.every(source, role);
+    let [every, every_scheduled] =
+        [Play::InPlay, Play::Scheduled].map(|play| feed.poll.every(source, role, play));
     SourcePlan {
         name: source.name.clone(),
         url: source.url.clone(),
         role,
         every,
+        every_scheduled,
         spread: every.min(feed.poll.interval.get()),
         list: source.list.clone().unwrap_or_default(),
         id: source.id.clone(),

@@ -15,12 +15,12 @@ use super::plan::{Plan, SourceIndex, SourcePlan};
 use super::round::Round;
 use super::verdict::{Validators, Verdict, judge};
 use crate::feed::{FollowError, TOPIC_MAX};
-use crate::net::http::{Answer, HttpError};
+use crate::net::http::{Answer, HttpError, Urgency};
 use std::borrow::Cow;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use touchline_common::config::{LIST_TOPIC, Role};
+use touchline_common::config::{LIST_TOPIC, Play, Role};
 
 /// A request, of one schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -33,6 +33,7 @@ pub struct Wanted {
     pub source: SourceIndex,
     pub url: String,
     pub validators: Validators,
+    pub urgency: Urgency,
 }
 
 /// What is new.
@@ -64,6 +65,8 @@ pub struct Schedule {
     allowance: Allowance,
     /// What is followed.
     topics: HashMap<String, Vec<AskId>>,
+    /// Topics of matches in play, followed or not; at most `topics_max`.
+    in_play: HashSet<String>,
     chains: Chains,
     /// Sources that are not asked before a time, as their servers said.
     holds: HashMap<SourceIndex, Instant>,
@@ -88,6 +91,7 @@ impl Schedule {
             plan,
             table: AskTable::default(),
             topics: HashMap::new(),
+            in_play: HashSet::new(),
             chains: Chains::default(),
             holds: HashMap::new(),
             told: VecDeque::new(),
@@ -128,6 +132,7 @@ impl Schedule {
 
     /// Gives a topic up.
     pub fn unfollow(&mut self, topic: &str) {
+        self.in_play.remove(topic);
         let Some(asks) = self.topics.remove(topic) else { return };
         for ask in asks {
             self.drop_ask(ask);
@@ -139,6 +144,31 @@ impl Schedule {
             // What is left only served others.
             for ask in self.table.ids() {
                 self.drop_ask(ask);
+            }
+        }
+    }
+
+    /// Whether the match of `topic` is in play, which says how often it is asked for. The topic need not be followed yet.
+    pub fn set_play(&mut self, topic: &str, play: Play, now: Instant) {
+        match play {
+            Play::InPlay if self.in_play.len() < self.plan.topics_max => {
+                self.in_play.insert(topic.to_owned());
+            }
+            Play::InPlay => {}
+            Play::Scheduled => {
+                self.in_play.remove(topic);
+            }
+        }
+        for id in self.topics.get(topic).cloned().unwrap_or_default() {
+            self.play(id, play);
+            // What was to wait as long as a scheduled one does not.
+            let every = |ask: &Ask| Some(ask.since + self.plan.sources.get(ask.source.0)?.every(play));
+            if let Some(ask) = self.table.get(id)
+                && let (State::Waiting(at), Some(due)) = (ask.state, every(ask))
+                && ask.health != Health::Failing
+                && due < at
+            {
+                self.table.go(id, State::Waiting(due.max(now)));
             }
         }
     }
@@ -246,7 +276,17 @@ impl Schedule {
     fn add(&mut self, source: SourceIndex, id: &str, topic: &str, now: Instant) -> AskId {
         let chain = ChainKey::of(&self.plan.sources, source, id);
         let due = now + self.first_wait(source);
-        self.table.insert(Ask::new(source, id.to_owned(), topic.to_owned(), chain, due))
+        let ask = self.table.insert(Ask::new(source, id.to_owned(), topic.to_owned(), chain, due));
+        self.play(ask, if self.in_play.contains(topic) { Play::InPlay } else { Play::Scheduled });
+        ask
+    }
+
+    fn play(&mut self, id: AskId, play: Play) {
+        let Some(ask) = self.table.get_mut(id) else { return };
+        if let Some(source) = self.plan.sources.get(ask.source.0) {
+            ask.play = play;
+            ask.urgency = source.urgency(play);
+        }
     }
 
     /// The list, and what others need, are asked for at once; the first requests of all else are spread.
@@ -324,7 +364,8 @@ impl Schedule {
             ask.since = now;
         }
         let url = ask.round.url(base, source.page.as_ref());
-        let wanted = Wanted { number, source: ask.source, url, validators: ask.held.validators.clone() };
+        let validators = ask.held.validators.clone();
+        let wanted = Wanted { number, source: ask.source, url, validators, urgency: ask.urgency };
         if let Some(chain) = &ask.chain {
             self.chains.enter(chain, id);
         }

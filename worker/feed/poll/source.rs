@@ -13,6 +13,8 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use touchline_common::config::Play;
+use touchline_common::model::Listing;
 
 /// Where HTTP itself cannot be set up, that is tried again after this time.
 const SETUP_RETRY: Duration = Duration::from_secs(30);
@@ -117,7 +119,8 @@ impl Poll {
             self.requests.retain(|_, of| *of != number);
         }
         while let Some(wanted) = self.schedule.next_request(self.now) {
-            let request = self.plan.request(wanted.source, wanted.url, wanted.validators.headers());
+            let request =
+                self.plan.request(wanted.source, wanted.url, wanted.urgency, wanted.validators.headers());
             let Some(request) = request else { continue };
             match http.start(request, self.now) {
                 Ok(id) => {
@@ -190,8 +193,15 @@ impl Poll {
         self.schedule.unfollow(topic);
     }
 
-    /// As [`Schedule::changed`].
-    pub fn listed(&mut self, topic: &str) {
+    /// As [`Schedule::set_play`].
+    pub fn expect(&mut self, topic: &str, listing: &Listing) {
+        let play = if listing.in_play { Play::InPlay } else { Play::Scheduled };
+        self.schedule.set_play(topic, play, self.now);
+    }
+
+    /// As [`Poll::expect`] and [`Schedule::changed`].
+    pub fn listed(&mut self, topic: &str, listing: &Listing) {
+        self.expect(topic, listing);
         self.schedule.changed(topic, self.now);
     }
 

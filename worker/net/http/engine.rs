@@ -92,7 +92,8 @@ impl Http {
         })
     }
 
-    /// Asks, as soon as the window and the host have room: of the hosts with room the longest waiting request goes first.
+    /// Asks, as soon as the window and the host have room: of the hosts with room the longest waiting request goes
+    /// first, see [`Urgency`](super::Urgency).
     ///
     /// # Errors
     /// [`HttpError`]: a url that is neither http nor https, or more than 100,000 wait.
@@ -175,7 +176,7 @@ impl Http {
     }
 
     fn enqueue(&mut self, id: RequestId, job: Job) {
-        self.queue.push(id, job.host.clone());
+        self.queue.push(id, job.request.urgency, job.host.clone());
         self.waiting.insert(id, job);
     }
 

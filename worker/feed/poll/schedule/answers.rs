@@ -153,7 +153,7 @@ impl Schedule {
             self.told.push_back(Told::Health(told));
         }
         let due = match std::mem::replace(&mut ask.again, Again::AtInterval) {
-            Again::AtInterval => (ask.since + source.every).max(now),
+            Again::AtInterval => (ask.since + source.every(ask.play)).max(now),
             Again::AtOnce => now,
         };
         self.rest(id, due);
@@ -169,7 +169,7 @@ impl Schedule {
         ask.round = Round::default();
         ask.again = Again::AtInterval;
         ask.failures = ask.failures.saturating_add(1);
-        let wait = backoff::wait(kind, ask.failures, source.every, random).max(after);
+        let wait = backoff::wait(kind, ask.failures, source.every(ask.play), random).max(after);
         if std::mem::replace(&mut ask.health, Health::Failing) != Health::Failing {
             let told =
                 format!("{} fails: {why}; next attempt in {} ms", named(source, ask), wait.as_millis());

@@ -13,6 +13,7 @@ pub fn source(name: &str, role: Role, url: &str, every: Duration) -> SourcePlan 
         url: url.parse().unwrap(),
         role,
         every,
+        every_scheduled: every,
         spread: every.min(5 * SECOND),
         list: "/m".to_owned(),
         id: "/id".to_owned(),

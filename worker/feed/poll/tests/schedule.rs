@@ -6,7 +6,7 @@ use crate::feed::poll::{Plan, Schedule, SourcePlan, Told, Wanted};
 use crate::net::http::{Answer, HttpError};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use touchline_common::config::Role;
+use touchline_common::config::{Play, Role};
 
 struct World {
     schedule: Schedule,
@@ -306,4 +306,48 @@ fn where_the_pool_has_a_quota_no_more_is_asked_than_permits_allow() {
     world.schedule.permit();
     assert_eq!(world.urls().len(), 2, "those that were not asked yet; the others are under way");
     assert!(!world.schedule.needs_permit(world.now));
+}
+
+#[test]
+fn a_match_in_play_is_asked_for_more_often_than_a_scheduled_one() {
+    let source = SourcePlan { every_scheduled: 60 * SECOND, ..per_match("a", 5 * SECOND) };
+    let mut world = World::new(vec![list("l"), source]);
+    world.schedule.set_play("a/1", Play::InPlay, world.now);
+    world.follow("a/1");
+    world.follow("a/2");
+    let mut asked = [0, 0];
+    let until = world.now + 60 * SECOND;
+    while world.now < until {
+        let wanted = world.later();
+        asked[usize::from(wanted.url == "http://h/2/a")] += 1;
+        world.body(&wanted, "1");
+    }
+    assert!(asked[0] >= 12 && asked[1] == 1, "{asked:?}");
+    // Once it begins, the wait of a scheduled one is over; once the other ends, it is asked less often.
+    world.schedule.set_play("a/2", Play::InPlay, world.now);
+    world.schedule.set_play("a/1", Play::Scheduled, world.now);
+    let mut asked = [0, 0];
+    let until = world.now + 50 * SECOND;
+    while world.now < until {
+        let wanted = world.later();
+        asked[usize::from(wanted.url == "http://h/2/a")] += 1;
+        world.body(&wanted, "1");
+    }
+    assert!(asked[0] <= 2 && asked[1] >= 10, "{asked:?}");
+}
+
+#[test]
+fn where_not_all_can_be_asked_those_in_play_are_first() {
+    let mut world = World::of(Plan { batch: 2, ..plan(vec![per_match("a", 5 * SECOND)]) });
+    for n in 0..6 {
+        let topic = format!("a/{n}");
+        if n >= 4 {
+            world.schedule.set_play(&topic, Play::InPlay, world.now);
+        }
+        world.follow(&topic);
+    }
+    world.now += 5 * SECOND;
+    let mut first: Vec<_> = world.urls().into_iter().map(|wanted| wanted.url).collect();
+    first.sort_unstable();
+    assert_eq!(first, ["http://h/4/a", "http://h/5/a"]);
 }
