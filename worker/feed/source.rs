@@ -12,6 +12,7 @@ use mio::{Registry, Token, Waker};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use touchline_common::config::{Config, FeedConfig, FeedKind};
+use touchline_common::ipc::messages::worker::SourcesReport;
 use touchline_common::model::Listing;
 
 #[derive(Clone, Debug)]
@@ -213,6 +214,15 @@ impl Source {
             Source::Poll(_) => 0,
             // A room that is not answered is lost, and joined anew.
             Source::Rooms(_) => 0,
+        }
+    }
+
+    /// How what is asked for fares, where that is not the state of a connection.
+    pub fn sources(&self, now: Instant) -> Option<SourcesReport> {
+        match self {
+            Source::Diffusion(_) => None,
+            Source::Poll(source) => Some(source.sources(now)),
+            Source::Rooms(_) => None,
         }
     }
 

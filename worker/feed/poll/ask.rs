@@ -34,6 +34,8 @@ pub(super) struct Ask {
     pub(super) again: Again,
     pub(super) held: Held,
     pub(super) health: Health,
+    /// Why it failed the last time.
+    pub(super) why: String,
     /// In a row.
     pub(super) failures: u32,
     pub(super) round: Round,
@@ -63,7 +65,16 @@ pub(super) enum Again {
 pub(super) enum Health {
     Unknown,
     Up,
-    Failing,
+    /// Its newest round took longer than its interval.
+    Slow,
+    /// Since then.
+    Failing(Instant),
+}
+
+impl Health {
+    pub(super) fn is_failing(self) -> bool {
+        matches!(self, Health::Failing(_))
+    }
 }
 
 /// What is known of the newest answer.
@@ -104,6 +115,7 @@ impl Ask {
             again: Again::AtInterval,
             held: Held::default(),
             health: Health::Unknown,
+            why: String::new(),
             failures: 0,
             round: Round::default(),
             since: due,
@@ -157,6 +169,10 @@ impl AskTable {
 
     pub(super) fn of_source(&self, source: SourceIndex) -> Vec<AskId> {
         self.asks.iter().filter(|(_, ask)| ask.source == source).map(|(id, _)| *id).collect()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Ask> {
+        self.asks.values()
     }
 
     pub(super) fn ids(&self) -> Vec<AskId> {

@@ -23,6 +23,8 @@ pub struct Plan {
     /// Bytes of an answer at most, and of all pages of a list.
     pub body_limit: usize,
     pub headers: Vec<(String, String)>,
+    /// What fails for longer is reported as such.
+    pub stale_after: Duration,
     pub proxy: String,
     pub ca_file: String,
     pub insecure: bool,
@@ -88,6 +90,7 @@ impl Plan {
                 .iter()
                 .map(|(name, value)| (name.clone(), value.clone()))
                 .collect(),
+            stale_after: feed.stale_after.get(),
             proxy: poll.proxy.clone(),
             ca_file: feed.ca_file.clone(),
             insecure: feed.insecure,

@@ -2,12 +2,14 @@
 //!
 //! Invariants: a topic has one request at a time, so no answer is older than one that was applied; a failure delays that topic alone,
 //! and where the server says so its source; nothing is given twice that did not change. How many requests are in flight, and to which
-//! host, is `net::http`'s to decide: who is slow holds places of its own host. What an answer does is in `answers`.
+//! host, is `net::http`'s to decide: who is slow holds places of its own host. What an answer does is in `answers`,
+//! how all of it fares in `states`.
 
 mod answers;
+mod states;
 
 use super::allowance::Allowance;
-use super::ask::{Again, Ask, AskId, AskTable, Given, Health, State};
+use super::ask::{Again, Ask, AskId, AskTable, Given, State};
 use super::backoff::Kind;
 use super::chain::{ChainKey, Chains};
 use super::lists::Lists;
@@ -165,7 +167,7 @@ impl Schedule {
             let every = |ask: &Ask| Some(ask.since + self.plan.sources.get(ask.source.0)?.every(play));
             if let Some(ask) = self.table.get(id)
                 && let (State::Waiting(at), Some(due)) = (ask.state, every(ask))
-                && ask.health != Health::Failing
+                && !ask.health.is_failing()
                 && due < at
             {
                 self.table.go(id, State::Waiting(due.max(now)));
@@ -201,6 +203,11 @@ impl Schedule {
     /// Whether a permit for more requests is to be asked for now: something is due, and none is left.
     pub fn needs_permit(&mut self, now: Instant) -> bool {
         self.table.has_due(now) && self.allowance.ask(now)
+    }
+
+    /// So many redirects were followed: each is one request more.
+    pub fn redirected(&mut self, count: u32) {
+        self.allowance.spend_more(count);
     }
 
     /// The permit is there.
@@ -328,7 +335,7 @@ impl Schedule {
     fn hasten(&mut self, id: AskId, now: Instant) {
         let Some(ask) = self.table.get_mut(id) else { return };
         match ask.state {
-            State::Waiting(at) if ask.health != Health::Failing && at > now => {
+            State::Waiting(at) if !ask.health.is_failing() && at > now => {
                 self.table.go(id, State::Waiting(now));
             }
             State::Running(_) => ask.again = Again::AtOnce,

@@ -14,6 +14,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use touchline_common::config::Play;
+use touchline_common::ipc::messages::worker::SourcesReport;
 use touchline_common::model::Listing;
 
 /// Where HTTP itself cannot be set up, that is tried again after this time.
@@ -84,6 +85,7 @@ impl Poll {
         self.start_due();
         let Engine::Running(http) = &mut self.engine else { return };
         http.advance(registry, now);
+        self.schedule.redirected(http.take_redirects());
         self.arrived.extend(std::iter::from_fn(|| http.next()));
     }
 
@@ -228,6 +230,11 @@ impl Poll {
 
     pub fn errors(&self) -> u64 {
         self.schedule.errors()
+    }
+
+    /// As [`Schedule::sources`].
+    pub fn sources(&self, now: Instant) -> SourcesReport {
+        self.schedule.sources(now)
     }
 
     pub fn connections(&self) -> u64 {

@@ -40,6 +40,8 @@ pub struct Http {
     /// When the next time limit of one in flight may pass.
     limits_at: Option<Instant>,
     started: u64,
+    /// Followed, and not taken.
+    redirects: u32,
     opened: Instant,
 }
 
@@ -88,6 +90,7 @@ impl Http {
             time: TurnTime::new(),
             limits_at: None,
             started: 0,
+            redirects: 0,
             opened: Instant::now(),
         })
     }
@@ -165,6 +168,11 @@ impl Http {
     /// Whether nothing waits, nothing is in flight, and each outcome was taken.
     pub fn is_idle(&self) -> bool {
         self.queue.running() == 0 && self.queue.waiting() == 0 && self.finished.is_empty()
+    }
+
+    /// Redirects that were followed since the last time: each is a request that a server counts.
+    pub fn take_redirects(&mut self) -> u32 {
+        std::mem::take(&mut self.redirects)
     }
 
     pub fn in_flight(&self) -> usize {
@@ -280,6 +288,7 @@ impl Http {
         job.redirects += 1;
         match redirect::target(&job.host, &to, job.redirects) {
             Ok(host) => {
+                self.redirects = self.redirects.saturating_add(1);
                 job.host = host;
                 job.url = to;
                 self.enqueue(id, job);

@@ -1,7 +1,8 @@
 //! What an answer, or its lack, does to what was asked: what is given, when it is asked again, who is asked at once because of it.
 
+use super::states::named;
 use super::{Schedule, Told, sources_of};
-use crate::feed::poll::ask::{Again, Ask, AskId, Given, Health, Held, State};
+use crate::feed::poll::ask::{Again, AskId, Given, Health, Held, State};
 use crate::feed::poll::backoff::{self, Kind};
 use crate::feed::poll::json;
 use crate::feed::poll::plan::{SourceIndex, SourcePlan};
@@ -148,7 +149,10 @@ impl Schedule {
         let Some(ask) = self.table.get_mut(id) else { return };
         let Some(source) = plan.sources.get(ask.source.0) else { return };
         ask.failures = 0;
-        if std::mem::replace(&mut ask.health, Health::Up) == Health::Failing {
+        ask.why.clear();
+        let is_slow = now.saturating_duration_since(ask.since) > source.every(ask.play);
+        let health = if is_slow { Health::Slow } else { Health::Up };
+        if std::mem::replace(&mut ask.health, health).is_failing() {
             let told = format!("{} answers again", named(source, ask));
             self.told.push_back(Told::Health(told));
         }
@@ -170,7 +174,9 @@ impl Schedule {
         ask.again = Again::AtInterval;
         ask.failures = ask.failures.saturating_add(1);
         let wait = backoff::wait(kind, ask.failures, source.every(ask.play), random).max(after);
-        if std::mem::replace(&mut ask.health, Health::Failing) != Health::Failing {
+        ask.why = why.to_owned();
+        if !ask.health.is_failing() {
+            ask.health = Health::Failing(now);
             let told =
                 format!("{} fails: {why}; next attempt in {} ms", named(source, ask), wait.as_millis());
             self.told.push_back(Told::Health(told));
@@ -183,13 +189,5 @@ impl Schedule {
             }
         }
         self.rest(id, now + wait);
-    }
-}
-
-fn named(source: &SourcePlan, ask: &Ask) -> String {
-    if ask.id.is_empty() {
-        format!("source {}", source.name)
-    } else {
-        format!("source {} of match {}", source.name, ask.id.escape_debug())
     }
 }

@@ -52,6 +52,7 @@ pub fn plan(sources: Vec<SourcePlan>) -> Plan {
         topics_max: 2_000,
         body_limit: 1_000_000,
         headers: Vec::new(),
+        stale_after: 60 * SECOND,
         proxy: String::new(),
         ca_file: String::new(),
         insecure: false,

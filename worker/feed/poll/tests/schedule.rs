@@ -351,3 +351,30 @@ fn where_not_all_can_be_asked_those_in_play_are_first() {
     first.sort_unstable();
     assert_eq!(first, ["http://h/4/a", "http://h/5/a"]);
 }
+
+#[test]
+fn what_is_up_slow_and_failing_is_counted_and_the_longest_failing_named() {
+    let sources = ["a", "b", "c", "d"].map(|name| document(name, &format!("http://h/{name}")));
+    let mut world = World::new(sources.to_vec());
+    for topic in ["a", "b", "c", "d"] {
+        world.follow(topic);
+    }
+    let counts = |world: &World| {
+        let report = world.schedule.sources(world.now);
+        (report.up, report.slow, report.failing, report.overdue)
+    };
+    world.now += 5 * SECOND;
+    assert_eq!(counts(&world), (0, 0, 0, 0), "nothing is known yet");
+    let all = world.urls();
+    let of = |name: &str| all.iter().find(|wanted| wanted.url.ends_with(name)).unwrap();
+    world.body(of("a"), "1");
+    world.answer(of("b"), status(500, "", &[]));
+    world.now += 6 * SECOND;
+    world.body(of("c"), "1");
+    assert_eq!(counts(&world), (1, 2, 1, 0), "c took 6 s of 5, and d is not answered yet");
+    world.now += 60 * SECOND;
+    let report = world.schedule.sources(world.now);
+    let worst = report.worst.unwrap();
+    assert_eq!((worst.name.as_str(), worst.why.as_str()), ("source b", "status 500"));
+    assert_eq!((report.overdue, worst.failing_ms, worst.next_ms), (1, 66_000, 0));
+}
