@@ -186,6 +186,7 @@ impl Worker {
                 | Event::Interrupted { .. }
                 | Event::Refused { .. }
                 | Event::Unchanged { .. }
+                | Event::RoundEnd { .. }
                 | Event::Skipped(_)
                 | Event::QueueDepth(_) => Ok(()),
             };

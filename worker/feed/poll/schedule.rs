@@ -23,6 +23,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use touchline_common::config::{LIST_TOPIC, Play, Role};
+use touchline_common::model::RoundEnd;
 
 /// A request, of one schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -55,6 +56,11 @@ pub enum Told {
     },
     Removed {
         topic: String,
+    },
+    /// A document was asked for once, whatever came of it.
+    Round {
+        topic: String,
+        round: RoundEnd,
     },
     /// A topic's source fails, or answers again.
     Health(String),
@@ -357,7 +363,12 @@ impl Schedule {
             self.table.go(id, State::Blocked);
             return None;
         }
-        let base = match self.base_url(ask, source) {
+        let is_first = ask.round == Round::default();
+        let base = self.base_url(ask, source);
+        if let Some(ask) = self.table.get_mut(id).filter(|_| is_first) {
+            ask.since = now;
+        }
+        let base = match base {
             Ok(base) => base,
             Err(why) => {
                 self.fail(id, &why, Kind::Failed, Duration::ZERO, now);
@@ -366,10 +377,7 @@ impl Schedule {
         };
         self.numbers += 1;
         let number = Number(self.numbers);
-        let ask = self.table.get_mut(id)?;
-        if ask.round == Round::default() {
-            ask.since = now;
-        }
+        let ask = self.table.get(id)?;
         let url = ask.round.url(base, source.page.as_ref());
         let validators = ask.held.validators.clone();
         let wanted = Wanted { number, source: ask.source, url, validators, urgency: ask.urgency };

@@ -172,6 +172,7 @@ impl Poll {
             Told::Snapshot { topic, body } => Event::Snapshot { topic: topic.as_bytes(), body },
             Told::Delta { topic, body } => Event::Delta { topic: topic.as_bytes(), body },
             Told::Unchanged { topic } => Event::Unchanged { topic: topic.as_bytes() },
+            Told::Round { topic, round } => Event::RoundEnd { topic: topic.as_bytes(), round: *round },
             Told::Removed { topic } => Event::Removed { topic: topic.as_bytes() },
             Told::Health(what) => Event::Skipped(what.clone()),
         })

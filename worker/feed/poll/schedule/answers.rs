@@ -1,6 +1,6 @@
 //! What an answer, or its lack, does to what was asked: what is given, when it is asked again, who is asked at once because of it.
 
-use super::states::named;
+use super::states::{millis, named};
 use super::{Schedule, Told, sources_of};
 use crate::feed::poll::ask::{Again, AskId, Given, Health, Held, State};
 use crate::feed::poll::backoff::{self, Kind};
@@ -12,6 +12,7 @@ use crate::net::http::Answer;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use touchline_common::config::{LIST_TOPIC, Role};
+use touchline_common::model::RoundEnd;
 
 impl Schedule {
     pub(super) fn take_body(&mut self, id: AskId, answer: Answer, now: Instant) {
@@ -37,12 +38,19 @@ impl Schedule {
         }
         if source.role != Role::Step {
             let topic = ask.topic.clone();
-            let told = match (std::mem::replace(&mut ask.held.given, Given::Yes), is_new) {
+            let given = std::mem::replace(&mut ask.held.given, Given::Yes);
+            let is_changed = is_new || given == Given::No;
+            let told = match (given, is_new) {
                 (Given::No, _) => Told::Snapshot { topic, body: answer.body },
                 (Given::Yes, true) => Told::Delta { topic, body: answer.body },
                 (Given::Yes, false) => Told::Unchanged { topic },
             };
             self.told.push_back(told);
+            self.end_round(
+                id,
+                RoundEnd { ok: 1, changed: u32::from(is_changed), ..RoundEnd::default() },
+                now,
+            );
         }
         self.succeed(id, now);
         if has_new_values {
@@ -102,6 +110,7 @@ impl Schedule {
             let topic = ask.topic.clone();
             self.told.push_back(Told::Unchanged { topic });
         }
+        self.end_round(id, RoundEnd { ok: 1, ..RoundEnd::default() }, now);
         if let Some(at) = self.table.get(id).map(|ask| ask.source) {
             self.lists.failed(at);
         }
@@ -116,6 +125,17 @@ impl Schedule {
             self.told.push_back(Told::Removed { topic });
         }
         self.fail(id, &format!("not there (status {status})"), Kind::Failed, Duration::ZERO, now);
+    }
+
+    /// A round of a document is over, which its match tells; of other sources the log and the states are enough.
+    fn end_round(&mut self, id: AskId, round: RoundEnd, now: Instant) {
+        let plan = Arc::clone(&self.plan);
+        let Some(ask) = self.table.get(id) else { return };
+        if plan.sources.get(ask.source.0).is_some_and(|source| source.role == Role::Document) {
+            let took_ms = millis(now.saturating_duration_since(ask.since));
+            self.told
+                .push_back(Told::Round { topic: ask.topic.clone(), round: RoundEnd { took_ms, ..round } });
+        }
     }
 
     fn hasten_match(&mut self, match_id: &str, now: Instant) {
@@ -167,6 +187,7 @@ impl Schedule {
     pub(super) fn fail(&mut self, id: AskId, why: &str, kind: Kind, after: Duration, now: Instant) {
         let plan = Arc::clone(&self.plan);
         self.errors += 1;
+        self.end_round(id, RoundEnd { failed: 1, ..RoundEnd::default() }, now);
         let random = self.next_random();
         let Some(ask) = self.table.get_mut(id) else { return };
         let Some(source) = plan.sources.get(ask.source.0) else { return };

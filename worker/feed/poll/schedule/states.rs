@@ -58,6 +58,6 @@ pub(super) fn named(source: &SourcePlan, ask: &Ask) -> String {
     }
 }
 
-fn millis(time: Duration) -> u64 {
+pub(super) fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

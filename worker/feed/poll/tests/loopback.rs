@@ -71,6 +71,7 @@ fn documents_come_as_snapshot_and_then_as_deltas() {
                     }
                     Event::Connection(ConnectionEvent::Opened { .. }) => "opened".into(),
                     Event::Connection(ConnectionEvent::Up) => "up".into(),
+                    Event::RoundEnd { .. } => continue,
                     other @ (Event::Connection(_)
                     | Event::Snapshot { .. }
                     | Event::Delta { .. }

@@ -7,6 +7,7 @@ use crate::net::http::{Answer, HttpError};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use touchline_common::config::{Play, Role};
+use touchline_common::model::RoundEnd;
 
 struct World {
     schedule: Schedule,
@@ -46,15 +47,22 @@ impl World {
 
     fn answer(&mut self, wanted: &Wanted, answer: Answer) -> Vec<Told> {
         self.schedule.answered(wanted.number, answer, self.now);
-        std::iter::from_fn(|| self.schedule.next_told()).collect()
+        self.told()
     }
 
     fn body(&mut self, wanted: &Wanted, body: &str) -> Vec<Told> {
         self.answer(wanted, status(200, body, &[]))
     }
 
+    /// What is new, the ends of rounds apart.
     fn told(&mut self) -> Vec<Told> {
-        std::iter::from_fn(|| self.schedule.next_told()).collect()
+        let all = std::iter::from_fn(|| self.schedule.next_told());
+        all.filter(|told| !matches!(told, Told::Round { .. })).collect()
+    }
+
+    fn rounds(&mut self) -> Vec<RoundEnd> {
+        let round = |told| if let Told::Round { round, .. } = told { Some(round) } else { None };
+        std::iter::from_fn(|| self.schedule.next_told()).filter_map(round).collect()
     }
 }
 
@@ -377,4 +385,77 @@ fn what_is_up_slow_and_failing_is_counted_and_the_longest_failing_named() {
     let worst = report.worst.unwrap();
     assert_eq!((worst.name.as_str(), worst.why.as_str()), ("source b", "status 500"));
     assert_eq!((report.overdue, worst.failing_ms, worst.next_ms), (1, 66_000, 0));
+}
+
+#[test]
+fn each_round_of_a_document_ends_with_what_came_of_it() {
+    let mut world = World::new(vec![document("a", "http://h/a"), per_match("b", SECOND)]);
+    world.follow("a");
+    world.follow("b/1");
+    let mut rounds = Vec::new();
+    for (code, body) in [(200, "1"), (200, "1"), (200, "2"), (500, ""), (404, "")] {
+        let wanted = loop {
+            let wanted = world.later();
+            if wanted.url == "http://h/a" {
+                break wanted;
+            }
+            world.body(&wanted, "1");
+        };
+        world.now += Duration::from_millis(250);
+        world.schedule.answered(wanted.number, status(code, body, &[]), world.now);
+        rounds.extend(
+            world.rounds().into_iter().map(|round| (round.ok, round.failed, round.changed, round.took_ms)),
+        );
+    }
+    assert_eq!(rounds, [(1, 0, 1, 250), (1, 0, 0, 250), (1, 0, 1, 250), (0, 1, 0, 250), (0, 1, 0, 250)]);
+}
+
+#[test]
+fn a_list_that_shrinks_is_given_whole_and_again_to_whoever_doubts_it() {
+    let mut world = World::new(vec![list("l")]);
+    world.follow("list");
+    let long = r#"{"m":[{"id":1},{"id":2},{"id":3},{"id":4},{"id":5},{"id":6},{"id":7}]}"#;
+    let wanted = world.wanted().unwrap();
+    world.body(&wanted, long);
+    let wanted = world.later();
+    let short = snapshot("list", r#"{"l":[{"id":1}]}"#);
+    assert_eq!(
+        world.body(&wanted, r#"{"m":[{"id":1}]}"#),
+        [short.clone()],
+        "a load, which the pool has confirmed"
+    );
+    // The pool asks for a second load: at once, and whole although nothing changed.
+    world.follow("list");
+    let wanted = world.wanted().unwrap();
+    assert_eq!(world.body(&wanted, r#"{"m":[{"id":1}]}"#), [short]);
+}
+
+#[test]
+fn first_requests_are_spread_evenly_over_the_interval() {
+    let sources = (0..100).map(|n| document(&format!("d{n}"), &format!("http://h/{n}"))).collect();
+    let mut world = World::new(sources);
+    for n in 0..100 {
+        world.follow(&format!("d{n}"));
+    }
+    let start = world.now;
+    let mut in_each_second = [0; 5];
+    for _ in 0..100 {
+        let wanted = world.later();
+        in_each_second[(world.now - start).as_secs() as usize] += 1;
+        world.answer(&wanted, status(304, "", &[]));
+    }
+    assert!(in_each_second.iter().all(|count| (18..=22).contains(count)), "{in_each_second:?}");
+}
+
+#[test]
+fn an_answer_that_comes_after_a_newer_request_is_nobodys() {
+    let mut world = World::new(vec![document("a", "http://h/a")]);
+    world.follow("a");
+    let old = world.wanted().unwrap();
+    world.schedule.unfollow("a");
+    world.follow("a");
+    world.now += 5 * SECOND;
+    let new = world.wanted().unwrap();
+    assert_eq!(world.body(&new, "2"), [snapshot("a", "2")]);
+    assert_eq!(world.body(&old, "1"), []);
 }
