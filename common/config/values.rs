@@ -8,6 +8,7 @@ mod feed;
 mod poll;
 mod reading;
 mod rooms;
+mod socket;
 mod streams;
 mod transport;
 

@@ -52,7 +52,7 @@ impl Source {
             Plan::Diffusion(plan) => {
                 Source::Diffusion(Box::new(diffusion::Connection::new(*plan, first, waker, now)))
             }
-            Plan::Poll(plan) => Source::Poll(Box::new(poll::Poll::new(*plan, first, now))),
+            Plan::Poll(plan) => Source::Poll(Box::new(poll::Poll::new(*plan, first, waker, now))),
             Plan::Rooms(plan) => Source::Rooms(Box::new(rooms::Rooms::new(*plan, first, waker, now))),
         }
     }
@@ -127,7 +127,7 @@ impl Source {
     pub fn flush(&mut self) {
         match self {
             Source::Diffusion(source) => source.flush(),
-            Source::Poll(_) => {}
+            Source::Poll(source) => source.flush(),
             Source::Rooms(source) => source.flush(),
         }
     }

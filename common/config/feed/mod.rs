@@ -10,6 +10,7 @@ mod poll;
 mod reading;
 mod rooms;
 mod section;
+mod socket;
 
 pub use diffusion::{DiffusionConfig, Payload, Protocol};
 pub use follows::{Follows, NamedMatches};
@@ -18,6 +19,7 @@ pub use reading::{
     ClockReading, EventReading, ExtraRule, Listed, MarketReading, Ordered, Reading, SidesReading, StatReading,
 };
 pub use rooms::{Ranking, RoomsConfig, Users};
+pub use socket::SocketConfig;
 
 use super::headers::Headers;
 use super::secret::Secret;

@@ -4,6 +4,7 @@
 //! feeds have; [`derive`] fills these from the sources.
 
 use super::section::section;
+use super::socket::SocketConfig;
 use super::{
     ClockReading, EventReading, ExtraRule, FeedConfig, MarketReading, OverCap, SidesReading, StatReading,
     Status,
@@ -45,6 +46,8 @@ section! {
         headers_env: BTreeMap<String, String> = BTreeMap::new(),
         /// Headers whose values are in files, in the first line: name of the header, path.
         headers_file: BTreeMap<String, String> = BTreeMap::new(),
+        /// A WebSocket that tells what would be asked for otherwise; without a `url`: none.
+        socket: SocketConfig = SocketConfig::default(),
         source: Vec<PollSource> = Vec::new(),
         +
         /// The values of `headers_env` and `headers_file`, once resolved. Never read from or written to the file.

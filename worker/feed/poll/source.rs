@@ -5,10 +5,11 @@
 
 use super::plan::Plan;
 use super::schedule::{Number, Schedule, Told};
+use super::socket::{Heard, TellingSocket};
 use crate::feed::{Cause, ConnectionEvent, Event, FollowError, Loss, SessionKind};
 use crate::net::http::{Http, Outcome, RequestId};
 use crate::net::{Readiness, Refusal};
-use mio::{Registry, Token};
+use mio::{Registry, Token, Waker};
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -26,6 +27,7 @@ pub struct Poll {
     token: Token,
     engine: Engine,
     schedule: Schedule,
+    socket: Option<Socket>,
     requests: HashMap<RequestId, Number>,
     /// Complete, and not processed.
     arrived: VecDeque<(RequestId, Outcome)>,
@@ -37,6 +39,15 @@ pub struct Poll {
     now: Instant,
 }
 
+/// What tells of the matches of one source.
+#[derive(Debug)]
+struct Socket {
+    telling: TellingSocket,
+    token: Token,
+    /// What its topics begin with.
+    prefix: String,
+}
+
 #[derive(Debug)]
 enum Engine {
     /// Set up when this time has come.
@@ -46,9 +57,10 @@ enum Engine {
 
 impl Poll {
     /// It is up after the first turn.
-    pub fn new(plan: Plan, token: Token, now: Instant) -> Poll {
+    pub fn new(plan: Plan, token: Token, waker: Arc<Waker>, now: Instant) -> Poll {
         let plan = Arc::new(plan);
         Poll {
+            socket: Socket::new(&plan, Token(token.0 + 1), waker, now),
             schedule: Schedule::new(Arc::clone(&plan), RandomState::new().hash_one(())),
             plan,
             token,
@@ -62,6 +74,9 @@ impl Poll {
     }
 
     pub fn note(&mut self, token: Token, readiness: Readiness) {
+        if let Some(socket) = self.socket.as_mut().filter(|socket| socket.token == token) {
+            return socket.telling.note(readiness);
+        }
         match &mut self.engine {
             Engine::Running(http) => http.note(token, readiness),
             Engine::Planned(_) => {}
@@ -71,7 +86,10 @@ impl Poll {
     pub fn deadline(&self) -> Option<Instant> {
         match &self.engine {
             Engine::Planned(at) => Some(*at),
-            Engine::Running(http) => [http.deadline(), self.schedule.deadline()].into_iter().flatten().min(),
+            Engine::Running(http) => {
+                let socket = self.socket.as_ref().and_then(|socket| socket.telling.deadline());
+                [http.deadline(), self.schedule.deadline(), socket].into_iter().flatten().min()
+            }
         }
     }
 
@@ -82,6 +100,10 @@ impl Poll {
             Engine::Planned(_) => self.set_up(now),
             Engine::Running(_) => {}
         }
+        if let Some(socket) = &mut self.socket {
+            socket.telling.advance(registry, now);
+        }
+        self.take_heard();
         self.start_due();
         let Engine::Running(http) = &mut self.engine else { return };
         http.advance(registry, now);
@@ -146,7 +168,7 @@ impl Poll {
     /// Processes the answer that came first; how many bytes it has.
     pub fn read(&mut self, now: Instant) -> usize {
         self.now = now;
-        let Some((id, outcome)) = self.arrived.pop_front() else { return 0 };
+        let Some((id, outcome)) = self.arrived.pop_front() else { return self.read_socket() };
         let Some(number) = self.requests.remove(&id) else { return 0 };
         let bytes = match outcome {
             Outcome::Answered(answer) => {
@@ -161,6 +183,36 @@ impl Poll {
         };
         self.start_due();
         bytes
+    }
+
+    fn read_socket(&mut self) -> usize {
+        let Some(socket) = &mut self.socket else { return 0 };
+        let bytes = socket.telling.read(self.now);
+        self.take_heard();
+        bytes
+    }
+
+    fn take_heard(&mut self) {
+        let Some(Socket { telling, prefix, .. }) = &mut self.socket else { return };
+        let topic = |id: &str| format!("{prefix}{id}");
+        while let Some(heard) = telling.next() {
+            match heard {
+                Heard::Snapshot { id, body } => self.schedule.tell(&topic(&id), body),
+                Heard::Delta { id, body } => self.schedule.tell_change(&topic(&id), body),
+                Heard::Deleted { id } => self.schedule.tell_removed(&topic(&id), self.now),
+                Heard::Stand { ids } => ids.iter().for_each(|id| self.schedule.tell_unchanged(&topic(id))),
+                Heard::Down(why) => self.schedule.told_no_more(&why, self.now),
+                Heard::Skipped(why) => self.schedule.skip(why),
+            }
+        }
+    }
+
+    /// Writes what is to be sent over the socket.
+    pub fn flush(&mut self) {
+        if let Some(socket) = &mut self.socket {
+            socket.telling.flush(self.now);
+        }
+        self.take_heard();
     }
 
     pub fn next_event(&mut self) -> Option<Event<'_>> {
@@ -179,12 +231,23 @@ impl Poll {
     }
 
     pub fn is_drained(&self) -> bool {
-        self.arrived.is_empty() && self.pending.is_empty() && !self.schedule.has_told()
+        let is_drained = self.socket.as_ref().is_none_or(|socket| socket.telling.is_drained());
+        is_drained && self.arrived.is_empty() && self.pending.is_empty() && !self.schedule.has_told()
     }
 
     /// As [`Schedule::follow`].
     pub fn follow(&mut self, topic: &str) -> Result<(), FollowError> {
-        self.schedule.follow(topic, self.now)
+        self.schedule.follow(topic, self.now)?;
+        if let Some((telling, id)) = self.told(topic) {
+            telling.follow(id);
+        }
+        Ok(())
+    }
+
+    /// What tells a topic, and the id of its match.
+    fn told<'t>(&mut self, topic: &'t str) -> Option<(&mut TellingSocket, &'t str)> {
+        let Socket { telling, prefix, .. } = self.socket.as_mut()?;
+        topic.strip_prefix(prefix.as_str()).map(|id| (telling, id))
     }
 
     /// As [`Schedule::follow`], unless the topic is followed.
@@ -194,6 +257,9 @@ impl Poll {
 
     pub fn unfollow(&mut self, topic: &str) {
         self.schedule.unfollow(topic);
+        if let Some((telling, id)) = self.told(topic) {
+            telling.unfollow(id);
+        }
     }
 
     /// As [`Schedule::set_play`].
@@ -244,6 +310,17 @@ impl Poll {
 
     /// Gives all requests up.
     pub fn close(&mut self) {
+        if let Some(socket) = &mut self.socket {
+            socket.telling.close();
+        }
         self.engine = Engine::Planned(self.now + SETUP_RETRY);
+    }
+}
+
+impl Socket {
+    fn new(plan: &Plan, token: Token, waker: Arc<Waker>, now: Instant) -> Option<Socket> {
+        let (socket, source) = plan.socket.as_ref()?;
+        let prefix = format!("{}/", plan.sources.get(source.0)?.name);
+        Some(Socket { telling: TellingSocket::new(socket.clone(), token, waker, now), token, prefix })
     }
 }

@@ -53,6 +53,7 @@ pub fn plan(sources: Vec<SourcePlan>) -> Plan {
         body_limit: 1_000_000,
         headers: Vec::new(),
         stale_after: 60 * SECOND,
+        socket: None,
         proxy: String::new(),
         ca_file: String::new(),
         insecure: false,

@@ -459,3 +459,46 @@ fn an_answer_that_comes_after_a_newer_request_is_nobodys() {
     assert_eq!(world.body(&new, "2"), [snapshot("a", "2")]);
     assert_eq!(world.body(&old, "1"), []);
 }
+
+#[test]
+fn what_a_socket_tells_is_not_asked_for_until_it_is_down() {
+    let mut world = World::new(vec![per_match("a", 5 * SECOND)]);
+    world.follow("a/1");
+    world.follow("a/2");
+    world.now += 5 * SECOND;
+    let asked = world.urls();
+    assert_eq!(asked.len(), 2);
+    world.schedule.tell("a/1", b"{}".to_vec());
+    world.schedule.tell_change("a/1", b"{\"x\":1}".to_vec());
+    assert_eq!(world.told(), [snapshot("a/1", "{}"), delta("a/1", "{\"x\":1}")]);
+    assert!(world.schedule.is_loaded("a/1"));
+    assert_eq!(world.schedule.take_given_up().len(), 1, "its request is given up");
+    let old = asked.iter().find(|wanted| wanted.url == "http://h/1/a").unwrap();
+    assert_eq!(world.body(old, "{}"), [], "and its answer of no use");
+    world.body(asked.iter().find(|wanted| wanted.url == "http://h/2/a").unwrap(), "1");
+    world.schedule.changed("a/1", world.now);
+    for _ in 0..5 {
+        let wanted = world.later();
+        assert_eq!(wanted.url, "http://h/2/a");
+        world.body(&wanted, "1");
+    }
+    world.schedule.told_no_more("closed", world.now);
+    assert!(matches!(&world.told()[..], [Told::Health(why)] if why.contains("closed")));
+    let wanted = loop {
+        let wanted = world.later();
+        if wanted.url == "http://h/1/a" {
+            break wanted;
+        }
+        world.body(&wanted, "1");
+    };
+    assert_eq!(world.body(&wanted, "{}").len(), 1, "whatever was told before, an answer is given");
+    // Who follows it again while it is told asks for it.
+    world.schedule.tell("a/2", b"{}".to_vec());
+    world.follow("a/2");
+    world.now += 5 * SECOND;
+    world.told();
+    let wanted = world.urls().into_iter().find(|wanted| wanted.url == "http://h/2/a").unwrap();
+    assert_eq!(world.body(&wanted, "{}"), [snapshot("a/2", "{}")]);
+    world.schedule.tell_removed("a/2", world.now);
+    assert_eq!(world.told(), [Told::Removed { topic: "a/2".to_owned() }]);
+}
