@@ -141,9 +141,9 @@ pub fn trees(config: &Config, feed: &FeedConfig) -> Result<Trees, ScanError> {
 fn polled(config: &Config, feed: &FeedConfig) -> Result<Trees, ScanError> {
     let socket = &feed.poll.socket;
     let sources = feed.poll.source.iter().map(|source| {
-        let is_told = socket.url.is_some() && socket.source == source.name;
+        let is_pushed = socket.url.is_some() && socket.source == source.name;
         // What is polled of it is a load each time: a delta is of the socket.
-        let delta = if is_told { json::DeltaForm::DeepMerge } else { json::DeltaForm::Replace };
+        let delta = if is_pushed { json::DeltaForm::DeepMerge } else { json::DeltaForm::Replace };
         json::Source { delta, ..json::Source::from(source) }
     });
     let sources = sources.collect();

@@ -46,7 +46,7 @@ section! {
         headers_env: BTreeMap<String, String> = BTreeMap::new(),
         /// Headers whose values are in files, in the first line: name of the header, path.
         headers_file: BTreeMap<String, String> = BTreeMap::new(),
-        /// A WebSocket that tells what would be asked for otherwise; without a `url`: none.
+        /// A WebSocket that pushes what would be asked for otherwise; without a `url`: none.
         socket: SocketConfig = SocketConfig::default(),
         source: Vec<PollSource> = Vec::new(),
         +

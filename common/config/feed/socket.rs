@@ -1,6 +1,6 @@
-//! `[feed.socket]` of a polled feed: a WebSocket of the same API, which tells of a source's matches what polling would ask for.
+//! `[feed.socket]` of a polled feed: a WebSocket of the same API, which pushes of a source's matches what polling would ask for.
 //!
-//! As long as it tells a match, that is not asked for; when the connection is down, it is. Judged by `values::socket`.
+//! As long as it pushes a match, that is not asked for; when the connection is down, it is. Judged by `values::socket`.
 
 use crate::config::url::Url;
 use serde::{Deserialize, Serialize};
@@ -13,7 +13,7 @@ pub struct SocketConfig {
     /// `headers_env` names. Left out: there is no socket.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<Url>,
-    /// The source whose matches it tells.
+    /// The source whose matches it pushes.
     pub source: String,
     /// The message that asks for a match, `{ID}` in it.
     pub subscribe: String,

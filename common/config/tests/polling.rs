@@ -137,3 +137,29 @@ fn a_quota_is_the_pools_in_batches_that_are_spread_over_the_day() {
         assert!((a_day / feed.poll.quota_per_day as f64 - 1.0).abs() < 1e-9, "{a_day}");
     }
 }
+
+#[test]
+fn a_socket_pushes_the_matches_of_one_source() {
+    let with = |socket: &str| {
+        API.replace(
+            "[[feed.source]]\nname = \"matches\"",
+            &format!("[feed.socket]\n{socket}\n[[feed.source]]\nname = \"matches\""),
+        )
+    };
+    let good = "url = \"wss://ws.h:443/?apiKey={X-Key}\"\nsource = \"events\"";
+    assert_eq!(mistakes_of(&with(good)), Vec::<String>::new());
+    let config: Config = toml::from_str(&with(good)).unwrap();
+    assert_eq!(config.feed[0].poll.socket.changes, ["/changes/added", "/changes/updated"]);
+    assert_eq!(toml::from_str::<Config>(&config.to_toml()).unwrap(), config);
+    for (socket, message) in [
+        ("url = \"dpt://ws.h:443\"\nsource = \"events\"", "bad scheme of a WebSocket"),
+        ("url = \"wss://ws.h:443\"\nsource = \"matches\"", "no source's matches"),
+        ("url = \"wss://ws.h:443\"", "no source's matches"),
+        ("url = \"wss://ws.h:443\"\nsource = \"events\"\nsubscribe = \"{}\"", "asks for no match"),
+        ("url = \"wss://ws.h:443\"\nsource = \"events\"\nchanges = [\"x\"]", "no JSON pointer"),
+        ("url = \"wss://ws.h:443\"\nsource = \"token\"", "needs its answers"),
+    ] {
+        let found = mistakes_of(&with(socket));
+        assert!(found.iter().any(|found| found.contains(message)), "{socket}: {found:?}");
+    }
+}

@@ -17,7 +17,7 @@ pub(super) fn check(feed: &FeedConfig, roles: &[Role], index: usize, findings: &
         Some((_, Role::PerMatch)) => {}
         Some((_, Role::List | Role::Document | Role::Step)) | None => findings.add(
             &at("source"),
-            "it tells of no source's matches",
+            "it pushes no source's matches",
             "expected the `name` of a [[feed.source]] with `{ID}` in its url",
         ),
     }

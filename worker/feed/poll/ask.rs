@@ -51,8 +51,8 @@ pub(super) enum State {
     /// Its turn has come, but another ask must be answered before.
     Blocked,
     Running(Number),
-    /// Another tells it: it is not asked.
-    Told,
+    /// A socket pushes it: it is not asked.
+    Pushed,
 }
 
 /// When it is asked again, once it is answered.
@@ -230,7 +230,7 @@ impl AskTable {
                 };
                 self.ready.insert((turn, id));
             }
-            State::Blocked | State::Told => {}
+            State::Blocked | State::Pushed => {}
             State::Running(number) => {
                 self.running.insert(number, id);
             }
@@ -243,7 +243,7 @@ impl AskTable {
                 self.waiting.remove(&(at, id));
             }
             // In `ready` it is passed over.
-            State::Due | State::Blocked | State::Told => {}
+            State::Due | State::Blocked | State::Pushed => {}
             State::Running(number) => {
                 self.running.remove(&number);
             }

@@ -26,7 +26,7 @@ pub struct Plan {
     pub headers: Vec<(String, String)>,
     /// What fails for longer is reported as such.
     pub stale_after: Duration,
-    /// What tells of a source's matches, and which source that is.
+    /// What pushes a source's matches, and which source that is.
     pub socket: Option<(SocketPlan, SourceIndex)>,
     pub proxy: String,
     pub ca_file: String,
@@ -79,7 +79,7 @@ impl Plan {
             }
             sources.push(source_plan(feed, source, role, after, needed));
         }
-        let told = places.get(&poll.socket.source).copied();
+        let pushed = places.get(&poll.socket.source).copied();
         Ok(Plan {
             sources,
             places,
@@ -95,16 +95,16 @@ impl Plan {
                 .map(|(name, value)| (name.clone(), value.clone()))
                 .collect(),
             stale_after: feed.stale_after.get(),
-            socket: SocketPlan::new(config, feed)?.zip(told),
+            socket: SocketPlan::new(config, feed)?.zip(pushed),
             proxy: poll.proxy.clone(),
             ca_file: feed.ca_file.clone(),
             insecure: feed.insecure,
         })
     }
 
-    /// Whether the source's matches are told where there is a socket: a whole answer is no delta then.
-    pub(super) fn is_told(&self, source: SourceIndex) -> bool {
-        self.socket.as_ref().is_some_and(|(_, told)| *told == source)
+    /// Whether the source's matches are pushed where there is a socket: a whole answer is no delta then.
+    pub(super) fn is_pushed(&self, source: SourceIndex) -> bool {
+        self.socket.as_ref().is_some_and(|(_, pushed)| *pushed == source)
     }
 
     /// The request for `url`, of a source.

@@ -3,11 +3,11 @@
 //! Invariants: a topic has one request at a time, so no answer is older than one that was applied; a failure delays that topic alone,
 //! and where the server says so its source; nothing is given twice that did not change. How many requests are in flight, and to which
 //! host, is `net::http`'s to decide: who is slow holds places of its own host. What an answer does is in `answers`,
-//! how all of it fares in `states`, what is not asked because another tells it in `told`.
+//! how all of it fares in `states`, what is not asked because a socket pushes it in `pushed`.
 
 mod answers;
+mod pushed;
 mod states;
-mod told;
 
 use super::allowance::Allowance;
 use super::ask::{Again, Ask, AskId, AskTable, Given, State};
@@ -347,7 +347,7 @@ impl Schedule {
                 self.table.go(id, State::Waiting(now));
             }
             State::Running(_) => ask.again = Again::AtOnce,
-            State::Waiting(_) | State::Due | State::Blocked | State::Told => {}
+            State::Waiting(_) | State::Due | State::Blocked | State::Pushed => {}
         }
     }
 

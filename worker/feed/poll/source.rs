@@ -5,7 +5,7 @@
 
 use super::plan::Plan;
 use super::schedule::{Number, Schedule, Told};
-use super::socket::{Heard, TellingSocket};
+use super::socket::{PushSocket, SocketEvent};
 use crate::feed::{Cause, ConnectionEvent, Event, FollowError, Loss, SessionKind};
 use crate::net::http::{Http, Outcome, RequestId};
 use crate::net::{Readiness, Refusal};
@@ -28,6 +28,8 @@ pub struct Poll {
     engine: Engine,
     schedule: Schedule,
     socket: Option<Socket>,
+    /// Reads so far: answers and the socket take turns.
+    reads: u64,
     requests: HashMap<RequestId, Number>,
     /// Complete, and not processed.
     arrived: VecDeque<(RequestId, Outcome)>,
@@ -39,10 +41,10 @@ pub struct Poll {
     now: Instant,
 }
 
-/// What tells of the matches of one source.
+/// What pushes the matches of one source.
 #[derive(Debug)]
 struct Socket {
-    telling: TellingSocket,
+    push: PushSocket,
     token: Token,
     /// What its topics begin with.
     prefix: String,
@@ -65,6 +67,7 @@ impl Poll {
             plan,
             token,
             engine: Engine::Planned(now),
+            reads: 0,
             requests: HashMap::new(),
             arrived: VecDeque::new(),
             pending: VecDeque::new(),
@@ -75,7 +78,7 @@ impl Poll {
 
     pub fn note(&mut self, token: Token, readiness: Readiness) {
         if let Some(socket) = self.socket.as_mut().filter(|socket| socket.token == token) {
-            return socket.telling.note(readiness);
+            return socket.push.note(readiness);
         }
         match &mut self.engine {
             Engine::Running(http) => http.note(token, readiness),
@@ -87,7 +90,7 @@ impl Poll {
         match &self.engine {
             Engine::Planned(at) => Some(*at),
             Engine::Running(http) => {
-                let socket = self.socket.as_ref().and_then(|socket| socket.telling.deadline());
+                let socket = self.socket.as_ref().and_then(|socket| socket.push.deadline());
                 [http.deadline(), self.schedule.deadline(), socket].into_iter().flatten().min()
             }
         }
@@ -101,9 +104,9 @@ impl Poll {
             Engine::Running(_) => {}
         }
         if let Some(socket) = &mut self.socket {
-            socket.telling.advance(registry, now);
+            socket.push.advance(registry, now);
         }
-        self.take_heard();
+        self.take_pushed();
         self.start_due();
         let Engine::Running(http) = &mut self.engine else { return };
         http.advance(registry, now);
@@ -165,9 +168,14 @@ impl Poll {
         self.start_due();
     }
 
-    /// Processes the answer that came first; how many bytes it has.
+    /// Processes the answer that came first, or reads the socket; how many bytes that has.
     pub fn read(&mut self, now: Instant) -> usize {
         self.now = now;
+        self.reads = self.reads.wrapping_add(1);
+        let has_pushed = self.socket.as_ref().is_some_and(|socket| !socket.push.is_drained());
+        if has_pushed && self.reads.is_multiple_of(2) {
+            return self.read_socket();
+        }
         let Some((id, outcome)) = self.arrived.pop_front() else { return self.read_socket() };
         let Some(number) = self.requests.remove(&id) else { return 0 };
         let bytes = match outcome {
@@ -187,22 +195,26 @@ impl Poll {
 
     fn read_socket(&mut self) -> usize {
         let Some(socket) = &mut self.socket else { return 0 };
-        let bytes = socket.telling.read(self.now);
-        self.take_heard();
+        let bytes = socket.push.read(self.now);
+        self.take_pushed();
         bytes
     }
 
-    fn take_heard(&mut self) {
-        let Some(Socket { telling, prefix, .. }) = &mut self.socket else { return };
+    fn take_pushed(&mut self) {
+        let Some(Socket { push, prefix, .. }) = &mut self.socket else { return };
         let topic = |id: &str| format!("{prefix}{id}");
-        while let Some(heard) = telling.next() {
-            match heard {
-                Heard::Snapshot { id, body } => self.schedule.tell(&topic(&id), body),
-                Heard::Delta { id, body } => self.schedule.tell_change(&topic(&id), body),
-                Heard::Deleted { id } => self.schedule.tell_removed(&topic(&id), self.now),
-                Heard::Stand { ids } => ids.iter().for_each(|id| self.schedule.tell_unchanged(&topic(id))),
-                Heard::Down(why) => self.schedule.told_no_more(&why, self.now),
-                Heard::Skipped(why) => self.schedule.skip(why),
+        while let Some(event) = push.next() {
+            match event {
+                SocketEvent::Snapshot { id, body } => self.schedule.push(&topic(&id), body),
+                SocketEvent::Delta { id, body } => self.schedule.push_delta(&topic(&id), body),
+                SocketEvent::Deleted { id } => self.schedule.push_removed(&topic(&id), self.now),
+                SocketEvent::Stand { ids } => {
+                    for id in ids {
+                        self.schedule.push_unchanged(&topic(&id));
+                    }
+                }
+                SocketEvent::Down(why) => self.schedule.push_ended(&why, self.now),
+                SocketEvent::Skipped(why) => self.schedule.skip(why),
             }
         }
     }
@@ -210,9 +222,9 @@ impl Poll {
     /// Writes what is to be sent over the socket.
     pub fn flush(&mut self) {
         if let Some(socket) = &mut self.socket {
-            socket.telling.flush(self.now);
+            socket.push.flush(self.now);
         }
-        self.take_heard();
+        self.take_pushed();
     }
 
     pub fn next_event(&mut self) -> Option<Event<'_>> {
@@ -231,23 +243,23 @@ impl Poll {
     }
 
     pub fn is_drained(&self) -> bool {
-        let is_drained = self.socket.as_ref().is_none_or(|socket| socket.telling.is_drained());
+        let is_drained = self.socket.as_ref().is_none_or(|socket| socket.push.is_drained());
         is_drained && self.arrived.is_empty() && self.pending.is_empty() && !self.schedule.has_told()
     }
 
     /// As [`Schedule::follow`].
     pub fn follow(&mut self, topic: &str) -> Result<(), FollowError> {
         self.schedule.follow(topic, self.now)?;
-        if let Some((telling, id)) = self.told(topic) {
-            telling.follow(id);
+        if let Some((push, id)) = self.pusher(topic) {
+            push.follow(id);
         }
         Ok(())
     }
 
-    /// What tells a topic, and the id of its match.
-    fn told<'t>(&mut self, topic: &'t str) -> Option<(&mut TellingSocket, &'t str)> {
-        let Socket { telling, prefix, .. } = self.socket.as_mut()?;
-        topic.strip_prefix(prefix.as_str()).map(|id| (telling, id))
+    /// What pushes a topic, and the id of its match.
+    fn pusher<'t>(&mut self, topic: &'t str) -> Option<(&mut PushSocket, &'t str)> {
+        let Socket { push, prefix, .. } = self.socket.as_mut()?;
+        topic.strip_prefix(prefix.as_str()).map(|id| (push, id))
     }
 
     /// As [`Schedule::follow`], unless the topic is followed.
@@ -257,8 +269,8 @@ impl Poll {
 
     pub fn unfollow(&mut self, topic: &str) {
         self.schedule.unfollow(topic);
-        if let Some((telling, id)) = self.told(topic) {
-            telling.unfollow(id);
+        if let Some((push, id)) = self.pusher(topic) {
+            push.unfollow(id);
         }
     }
 
@@ -311,7 +323,7 @@ impl Poll {
     /// Gives all requests up.
     pub fn close(&mut self) {
         if let Some(socket) = &mut self.socket {
-            socket.telling.close();
+            socket.push.close();
         }
         self.engine = Engine::Planned(self.now + SETUP_RETRY);
     }
@@ -321,6 +333,6 @@ impl Socket {
     fn new(plan: &Plan, token: Token, waker: Arc<Waker>, now: Instant) -> Option<Socket> {
         let (socket, source) = plan.socket.as_ref()?;
         let prefix = format!("{}/", plan.sources.get(source.0)?.name);
-        Some(Socket { telling: TellingSocket::new(socket.clone(), token, waker, now), token, prefix })
+        Some(Socket { push: PushSocket::new(socket.clone(), token, waker, now), token, prefix })
     }
 }

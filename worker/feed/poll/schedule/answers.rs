@@ -25,7 +25,7 @@ impl Schedule {
     }
 
     fn take_document(&mut self, id: AskId, source: &SourcePlan, answer: Answer, now: Instant) {
-        let is_told = self.table.get(id).is_some_and(|ask| self.plan.is_told(ask.source));
+        let is_pushed = self.table.get(id).is_some_and(|ask| self.plan.is_pushed(ask.source));
         let Some(ask) = self.table.get_mut(id) else { return };
         let body_hash = hash(&answer.body);
         let is_new = ask.held.hash.replace(body_hash) != Some(body_hash);
@@ -43,7 +43,7 @@ impl Schedule {
             let is_changed = is_new || given == Given::No;
             let told = match (given, is_new) {
                 (Given::No, _) => Told::Snapshot { topic, body: answer.body },
-                (Given::Yes, true) if is_told => Told::Snapshot { topic, body: answer.body },
+                (Given::Yes, true) if is_pushed => Told::Snapshot { topic, body: answer.body },
                 (Given::Yes, true) => Told::Delta { topic, body: answer.body },
                 (Given::Yes, false) => Told::Unchanged { topic },
             };

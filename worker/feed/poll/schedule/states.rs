@@ -37,7 +37,7 @@ impl Schedule {
             failing_ms: millis(now.saturating_duration_since(since)),
             next_ms: match ask.state {
                 State::Waiting(at) => millis(at.saturating_duration_since(now)),
-                State::Due | State::Blocked | State::Running(_) | State::Told => 0,
+                State::Due | State::Blocked | State::Running(_) | State::Pushed => 0,
             },
         });
         report

@@ -73,7 +73,7 @@ enum Ping {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Came {
     Opened,
-    /// It brought something, as it does at least each minute; said at most each half.
+    /// It brought something, as it does at least once a minute; reported at most once in half of that.
     Alive,
     Message(Vec<u8>),
     /// It is over, or came not to be; the next attempt comes by itself.

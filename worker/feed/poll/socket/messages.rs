@@ -1,4 +1,4 @@
-//! What is said over the socket: which match is asked for, and what of it is told. Pure.
+//! What is said over the socket: which match is asked for, and what of it is pushed. Pure.
 
 use crate::feed::poll::json;
 use serde_json::value::RawValue;

@@ -1,15 +1,15 @@
-//! A WebSocket of the polled API: it tells of matches what would be asked for otherwise.
+//! A WebSocket of the polled API: it pushes of matches what would be asked for otherwise.
 //!
-//! Invariants: a match is told from its first snapshot on a connection to the end of that connection, and polled otherwise, so never
+//! Invariants: a match is pushed from its first snapshot on a connection to the end of that connection, and polled otherwise, so never
 //! both; a message that is older than one before it is dropped. Who wants a match anew gets it by polling, until the next connection.
-//! `line` is the connection, `messages` what is said (pure), `telling` which matches are told (pure). Called by `source`.
+//! `line` is the connection, `messages` what is said (pure), `coverage` which matches are pushed (pure). Called by `source`.
 
+mod coverage;
 mod line;
 mod messages;
-mod telling;
 
+use self::coverage::Coverage;
 use self::line::{Came, Line};
-use self::telling::Telling;
 use crate::net::{Readiness, TlsPlan, Trust};
 use crate::wire::websocket::Limits;
 use mio::{Registry, Token, Waker};
@@ -68,10 +68,10 @@ fn filled(path: &str, headers: &[(String, String)]) -> String {
     })
 }
 
-/// What the socket tells.
+/// What the socket pushes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Heard {
-    /// A whole match; from now on it is told.
+pub(super) enum SocketEvent {
+    /// A whole match; from now on it is pushed.
     Snapshot {
         id: String,
         body: Vec<u8>,
@@ -80,46 +80,46 @@ pub(super) enum Heard {
         id: String,
         body: Vec<u8>,
     },
-    /// The match is no more; it is not told any longer.
+    /// The match is no more; it is not pushed any longer.
     Deleted {
         id: String,
     },
-    /// The connection stands: of what was told of these nothing has changed.
+    /// The connection stands: what was pushed of these matches is their newest state.
     Stand {
         ids: Vec<String>,
     },
-    /// Nothing is told any more, and why.
+    /// Nothing is pushed any more, and why.
     Down(String),
     /// A message was of no use, and why.
     Skipped(String),
 }
 
 #[derive(Debug)]
-pub(super) struct TellingSocket {
+pub(super) struct PushSocket {
     line: Line,
-    telling: Telling,
-    heard: VecDeque<Heard>,
+    coverage: Coverage,
+    events: VecDeque<SocketEvent>,
 }
 
-impl TellingSocket {
-    pub(super) fn new(plan: SocketPlan, token: Token, waker: Arc<Waker>, now: Instant) -> TellingSocket {
+impl PushSocket {
+    pub(super) fn new(plan: SocketPlan, token: Token, waker: Arc<Waker>, now: Instant) -> PushSocket {
         let plan = Arc::new(plan);
-        TellingSocket {
-            telling: Telling::new(plan.config.clone()),
+        PushSocket {
+            coverage: Coverage::new(plan.config.clone()),
             line: Line::new(plan, token, waker, now),
-            heard: VecDeque::new(),
+            events: VecDeque::new(),
         }
     }
 
     /// The match is wanted from now on; anew, if it was.
     pub(super) fn follow(&mut self, id: &str) {
-        if let Some(text) = self.telling.follow(id) {
+        if let Some(text) = self.coverage.follow(id) {
             self.line.send(&text);
         }
     }
 
     pub(super) fn unfollow(&mut self, id: &str) {
-        if let Some(text) = self.telling.unfollow(id) {
+        if let Some(text) = self.coverage.unfollow(id) {
             self.line.send(&text);
         }
     }
@@ -152,22 +152,22 @@ impl TellingSocket {
     fn take(&mut self, came: Came) {
         match came {
             Came::Opened => {
-                for text in self.telling.opened() {
+                for text in self.coverage.opened() {
                     self.line.send(&text);
                 }
             }
-            Came::Alive => self.heard.push_back(Heard::Stand { ids: self.telling.told() }),
-            Came::Message(message) => self.telling.take(&message, &mut self.heard),
-            Came::Lost(why) => self.telling.lost(why, &mut self.heard),
+            Came::Alive => self.events.push_back(SocketEvent::Stand { ids: self.coverage.pushed() }),
+            Came::Message(message) => self.coverage.take(&message, &mut self.events),
+            Came::Lost(why) => self.coverage.lost(why, &mut self.events),
         }
     }
 
-    pub(super) fn next(&mut self) -> Option<Heard> {
-        self.heard.pop_front()
+    pub(super) fn next(&mut self) -> Option<SocketEvent> {
+        self.events.pop_front()
     }
 
     pub(super) fn is_drained(&self) -> bool {
-        self.heard.is_empty() && self.line.is_drained()
+        self.events.is_empty() && self.line.is_drained()
     }
 
     pub(super) fn close(&mut self) {

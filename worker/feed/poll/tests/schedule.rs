@@ -442,7 +442,7 @@ fn first_requests_are_spread_evenly_over_the_interval() {
     for _ in 0..100 {
         let wanted = world.later();
         in_each_second[(world.now - start).as_secs() as usize] += 1;
-        world.answer(&wanted, status(304, "", &[]));
+        world.body(&wanted, "1");
     }
     assert!(in_each_second.iter().all(|count| (18..=22).contains(count)), "{in_each_second:?}");
 }
@@ -461,15 +461,15 @@ fn an_answer_that_comes_after_a_newer_request_is_nobodys() {
 }
 
 #[test]
-fn what_a_socket_tells_is_not_asked_for_until_it_is_down() {
+fn what_a_socket_pushes_is_not_asked_for_until_it_is_down() {
     let mut world = World::new(vec![per_match("a", 5 * SECOND)]);
     world.follow("a/1");
     world.follow("a/2");
     world.now += 5 * SECOND;
     let asked = world.urls();
     assert_eq!(asked.len(), 2);
-    world.schedule.tell("a/1", b"{}".to_vec());
-    world.schedule.tell_change("a/1", b"{\"x\":1}".to_vec());
+    world.schedule.push("a/1", b"{}".to_vec());
+    world.schedule.push_delta("a/1", b"{\"x\":1}".to_vec());
     assert_eq!(world.told(), [snapshot("a/1", "{}"), delta("a/1", "{\"x\":1}")]);
     assert!(world.schedule.is_loaded("a/1"));
     assert_eq!(world.schedule.take_given_up().len(), 1, "its request is given up");
@@ -482,7 +482,7 @@ fn what_a_socket_tells_is_not_asked_for_until_it_is_down() {
         assert_eq!(wanted.url, "http://h/2/a");
         world.body(&wanted, "1");
     }
-    world.schedule.told_no_more("closed", world.now);
+    world.schedule.push_ended("closed", world.now);
     assert!(matches!(&world.told()[..], [Told::Health(why)] if why.contains("closed")));
     let wanted = loop {
         let wanted = world.later();
@@ -491,14 +491,14 @@ fn what_a_socket_tells_is_not_asked_for_until_it_is_down() {
         }
         world.body(&wanted, "1");
     };
-    assert_eq!(world.body(&wanted, "{}").len(), 1, "whatever was told before, an answer is given");
-    // Who follows it again while it is told asks for it.
-    world.schedule.tell("a/2", b"{}".to_vec());
+    assert_eq!(world.body(&wanted, "{}").len(), 1, "whatever was pushed before, an answer is given");
+    // Who follows it again while it is pushed asks for it.
+    world.schedule.push("a/2", b"{}".to_vec());
     world.follow("a/2");
     world.now += 5 * SECOND;
     world.told();
     let wanted = world.urls().into_iter().find(|wanted| wanted.url == "http://h/2/a").unwrap();
     assert_eq!(world.body(&wanted, "{}"), [snapshot("a/2", "{}")]);
-    world.schedule.tell_removed("a/2", world.now);
+    world.schedule.push_removed("a/2", world.now);
     assert_eq!(world.told(), [Told::Removed { topic: "a/2".to_owned() }]);
 }

@@ -1,12 +1,12 @@
-//! Which matches the socket tells, and what of its messages is news. Pure.
+//! Which matches the socket pushes, and what of its messages is news. Pure.
 
-use super::Heard;
+use super::SocketEvent;
 use super::messages::{self, Message};
 use std::collections::{HashMap, VecDeque};
 use touchline_common::config::SocketConfig;
 
 #[derive(Debug)]
-pub(super) struct Telling {
+pub(super) struct Coverage {
     config: SocketConfig,
     matches: HashMap<String, State>,
     state: Connection,
@@ -15,7 +15,7 @@ pub(super) struct Telling {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Connection {
     Untried,
-    /// Which was told.
+    /// Which was reported.
     Down,
     Up,
 }
@@ -25,20 +25,20 @@ enum State {
     /// To be asked for, or asked for without an answer: it is polled.
     Wanted,
     /// Up to this time of its own, as far as it has one.
-    Told(Option<u64>),
+    Pushed(Option<u64>),
     /// Until the next connection.
     Polled,
 }
 
-impl Telling {
-    pub(super) fn new(config: SocketConfig) -> Telling {
-        Telling { config, matches: HashMap::new(), state: Connection::Untried }
+impl Coverage {
+    pub(super) fn new(config: SocketConfig) -> Coverage {
+        Coverage { config, matches: HashMap::new(), state: Connection::Untried }
     }
 
     /// A match is wanted; anew, if it was: then polling gives it. What is to be sent.
     pub(super) fn follow(&mut self, id: &str) -> Option<String> {
         match self.matches.get_mut(id) {
-            Some(state @ State::Told(_)) => {
+            Some(state @ State::Pushed(_)) => {
                 *state = State::Polled;
                 None
             }
@@ -64,41 +64,41 @@ impl Telling {
         self.matches.keys().filter_map(|id| messages::about(&self.config.subscribe, id)).collect()
     }
 
-    /// The matches that are told.
-    pub(super) fn told(&self) -> Vec<String> {
-        let told = self.matches.iter().filter(|(_, state)| matches!(state, State::Told(_)));
-        told.map(|(id, _)| id.clone()).collect()
+    /// The matches that are pushed.
+    pub(super) fn pushed(&self) -> Vec<String> {
+        let pushed = self.matches.iter().filter(|(_, state)| matches!(state, State::Pushed(_)));
+        pushed.map(|(id, _)| id.clone()).collect()
     }
 
-    /// What was told is polled from now on. The first loss is news, a further attempt that fails is not.
-    pub(super) fn lost(&mut self, why: String, heard: &mut VecDeque<Heard>) {
+    /// What was pushed is polled from now on. The first loss is news, a further attempt that fails is not.
+    pub(super) fn lost(&mut self, why: String, events: &mut VecDeque<SocketEvent>) {
         let is_news = std::mem::replace(&mut self.state, Connection::Down) != Connection::Down;
         self.matches.values_mut().for_each(|state| *state = State::Wanted);
         if is_news {
-            heard.push_back(Heard::Down(why));
+            events.push_back(SocketEvent::Down(why));
         }
     }
 
-    pub(super) fn take(&mut self, message: &[u8], heard: &mut VecDeque<Heard>) {
+    pub(super) fn take(&mut self, message: &[u8], events: &mut VecDeque<SocketEvent>) {
         match messages::read(&self.config, message) {
-            Err(why) => heard.push_back(Heard::Skipped(format!("a message of the socket: {why}"))),
+            Err(why) => events.push_back(SocketEvent::Skipped(format!("a message of the socket: {why}"))),
             Ok(Message::Other) => {}
             Ok(Message::Snapshot { id, time, body }) => {
                 if self.take_snapshot(&id, time) {
-                    heard.push_back(Heard::Snapshot { id, body });
+                    events.push_back(SocketEvent::Snapshot { id, body });
                 }
             }
             Ok(Message::Delta { id, time, changes }) => {
                 if self.take_delta(&id, time) {
-                    let delta = |body| Heard::Delta { id: id.clone(), body };
-                    heard.extend(changes.into_iter().map(delta));
+                    let delta = |body| SocketEvent::Delta { id: id.clone(), body };
+                    events.extend(changes.into_iter().map(delta));
                 }
             }
             Ok(Message::Deleted { id }) => {
                 if let Some(state) = self.matches.get_mut(&id) {
                     // Should it come again, a snapshot says so.
                     *state = State::Wanted;
-                    heard.push_back(Heard::Deleted { id });
+                    events.push_back(SocketEvent::Deleted { id });
                 }
             }
         }
@@ -107,9 +107,9 @@ impl Telling {
     /// Whether a snapshot is news.
     fn take_snapshot(&mut self, id: &str, time: Option<u64>) -> bool {
         match self.matches.get_mut(id) {
-            Some(State::Told(before)) if is_older(time, *before) => false,
-            Some(state @ (State::Wanted | State::Told(_))) => {
-                *state = State::Told(time);
+            Some(State::Pushed(before)) if is_older(time, *before) => false,
+            Some(state @ (State::Wanted | State::Pushed(_))) => {
+                *state = State::Pushed(time);
                 true
             }
             Some(State::Polled) | None => false,
@@ -118,8 +118,8 @@ impl Telling {
 
     fn take_delta(&mut self, id: &str, time: Option<u64>) -> bool {
         match self.matches.get_mut(id) {
-            Some(State::Told(before)) if is_older(time, *before) => false,
-            Some(State::Told(before)) => {
+            Some(State::Pushed(before)) if is_older(time, *before) => false,
+            Some(State::Pushed(before)) => {
                 *before = time.or(*before);
                 true
             }
@@ -136,10 +136,10 @@ fn is_older(time: Option<u64>, before: Option<u64>) -> bool {
 mod tests {
     use super::*;
 
-    fn heard(telling: &mut Telling, message: &str) -> Vec<Heard> {
-        let mut heard = VecDeque::new();
-        telling.take(message.as_bytes(), &mut heard);
-        heard.into()
+    fn events(coverage: &mut Coverage, message: &str) -> Vec<SocketEvent> {
+        let mut events = VecDeque::new();
+        coverage.take(message.as_bytes(), &mut events);
+        events.into()
     }
 
     fn snapshot(id: u32, time: u32) -> String {
@@ -154,46 +154,49 @@ mod tests {
 
     #[test]
     fn what_is_wanted_is_asked_for_on_each_connection() {
-        let mut telling = Telling::new(SocketConfig::default());
-        assert_eq!(telling.follow("1"), None, "nothing can be sent yet");
-        assert_eq!(telling.opened().len(), 1);
-        assert!(telling.follow("2").unwrap().contains("\"matchId\":2"));
+        let mut coverage = Coverage::new(SocketConfig::default());
+        assert_eq!(coverage.follow("1"), None, "nothing can be sent yet");
+        assert_eq!(coverage.opened().len(), 1);
+        assert!(coverage.follow("2").unwrap().contains("\"matchId\":2"));
         let mut lost = VecDeque::new();
-        telling.lost("x".to_owned(), &mut lost);
-        telling.lost("y".to_owned(), &mut lost);
-        assert_eq!(lost, [Heard::Down("x".to_owned())], "once");
-        assert_eq!(telling.opened().len(), 2);
-        assert_eq!(telling.unfollow("2"), None, "there is no message for it");
+        coverage.lost("x".to_owned(), &mut lost);
+        coverage.lost("y".to_owned(), &mut lost);
+        assert_eq!(lost, [SocketEvent::Down("x".to_owned())], "once");
+        assert_eq!(coverage.opened().len(), 2);
+        assert_eq!(coverage.unfollow("2"), None, "there is no message for it");
     }
 
     #[test]
     fn a_match_is_told_from_its_snapshot_on_and_nothing_older() {
-        let mut telling = Telling::new(SocketConfig::default());
-        telling.follow("1");
-        telling.opened();
-        assert_eq!(heard(&mut telling, &delta(1, 5)), [], "of what?");
-        assert_eq!((heard(&mut telling, &snapshot(1, 5)).len(), telling.told()), (1, vec!["1".to_owned()]));
-        assert_eq!(heard(&mut telling, &delta(1, 4)), []);
-        assert_eq!(heard(&mut telling, &delta(1, 6)).len(), 2);
-        assert_eq!(heard(&mut telling, &snapshot(1, 5)), []);
-        assert_eq!(heard(&mut telling, &snapshot(2, 9)), [], "nobody wants it");
+        let mut coverage = Coverage::new(SocketConfig::default());
+        coverage.follow("1");
+        coverage.opened();
+        assert_eq!(events(&mut coverage, &delta(1, 5)), [], "of what?");
+        assert_eq!(
+            (events(&mut coverage, &snapshot(1, 5)).len(), coverage.pushed()),
+            (1, vec!["1".to_owned()])
+        );
+        assert_eq!(events(&mut coverage, &delta(1, 4)), []);
+        assert_eq!(events(&mut coverage, &delta(1, 6)).len(), 2);
+        assert_eq!(events(&mut coverage, &snapshot(1, 5)), []);
+        assert_eq!(events(&mut coverage, &snapshot(2, 9)), [], "nobody wants it");
         let deleted = r#"{"type":"match_deleted","matchId":1}"#;
-        assert_eq!(heard(&mut telling, deleted), [Heard::Deleted { id: "1".to_owned() }]);
-        assert_eq!(heard(&mut telling, &delta(1, 7)), []);
-        assert!(matches!(heard(&mut telling, "<html>")[..], [Heard::Skipped(_)]));
+        assert_eq!(events(&mut coverage, deleted), [SocketEvent::Deleted { id: "1".to_owned() }]);
+        assert_eq!(events(&mut coverage, &delta(1, 7)), []);
+        assert!(matches!(events(&mut coverage, "<html>")[..], [SocketEvent::Skipped(_)]));
     }
 
     #[test]
     fn who_wants_it_anew_has_it_by_polling_until_the_next_connection() {
-        let mut telling = Telling::new(SocketConfig::default());
-        telling.follow("1");
-        telling.opened();
-        heard(&mut telling, &snapshot(1, 5));
-        telling.follow("1");
-        assert_eq!(heard(&mut telling, &delta(1, 6)), []);
-        assert_eq!(heard(&mut telling, &snapshot(1, 7)), []);
-        telling.lost(String::new(), &mut VecDeque::new());
-        telling.opened();
-        assert_eq!(heard(&mut telling, &snapshot(1, 1)).len(), 1);
+        let mut coverage = Coverage::new(SocketConfig::default());
+        coverage.follow("1");
+        coverage.opened();
+        events(&mut coverage, &snapshot(1, 5));
+        coverage.follow("1");
+        assert_eq!(events(&mut coverage, &delta(1, 6)), []);
+        assert_eq!(events(&mut coverage, &snapshot(1, 7)), []);
+        coverage.lost(String::new(), &mut VecDeque::new());
+        coverage.opened();
+        assert_eq!(events(&mut coverage, &snapshot(1, 1)).len(), 1);
     }
 }
