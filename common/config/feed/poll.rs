@@ -37,7 +37,7 @@ section! {
         interval: Dur = Dur::secs(5),
         /// A match is asked for at the latest after this time, though its entry in the list did not change.
         full_every: Dur = Dur::secs(60),
-        /// Requests of all workers in a day, redirects not counted; 0: any number. They are spread over the day: what was not made is
+        /// Requests of all workers in a day of UTC, redirects included; 0: any number. They are spread over the day: what was not made is
         /// not saved up. Each start of a worker counts a batch of 1 in 2,880 of them.
         quota_per_day: u64 = 0,
         /// `http://host:port`, `https://…`, `socks5://…`; empty: none.

@@ -121,7 +121,7 @@ impl Line {
         self.reconnect.stands(now);
         if let Some(wire) = &mut self.wire {
             let lost = wire.keep_alive(now).err()?;
-            return Some(self.lost(lost, now));
+            return Some(self.lost(&lost, now));
         }
         let progress = if self.connector.is_idle() {
             match self.reconnect.due(now) {
@@ -139,7 +139,7 @@ impl Line {
             Progress::Pending => None,
             Progress::Connected(socket) => {
                 let lost = self.connected(socket, now).err()?;
-                Some(self.lost(lost, now))
+                Some(self.lost(&lost, now))
             }
             Progress::Failed(why) => {
                 self.reconnect.failed(random(), now);
@@ -184,7 +184,7 @@ impl Line {
         let count = match self.take(now, &mut came) {
             Ok(count) => count,
             Err(lost) => {
-                came.push(self.lost(lost, now));
+                came.push(self.lost(&lost, now));
                 0
             }
         };
@@ -229,7 +229,7 @@ impl Line {
     /// Writes what is to be sent, as far as the socket takes it.
     pub(super) fn flush(&mut self, now: Instant) -> Option<Came> {
         let lost = self.wire.as_mut()?.flush().err()?;
-        Some(self.lost(lost, now))
+        Some(self.lost(&lost, now))
     }
 
     /// Closes it in the WebSocket's and in TLS's own way, as far as that goes at once.
@@ -243,7 +243,7 @@ impl Line {
         }
     }
 
-    fn lost(&mut self, lost: Lost, now: Instant) -> Came {
+    fn lost(&mut self, lost: &Lost, now: Instant) -> Came {
         self.wire = None;
         let end = match lost.refused {
             Refused::No => End::Broken,
