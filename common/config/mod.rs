@@ -39,8 +39,8 @@ pub use feed::{
 };
 pub use feed::{
     DiffusionConfig, FeedConfig, FeedKind, Follows, Join, LIST_TOPIC, MatchFilter, NamedMatches, OverCap,
-    Page, PageBy, Payload, PollConfig, PollSource, Protocol, Ranking, Role, RoomsConfig, Status, Strategy,
-    Users, WaitingKey,
+    Page, PageBy, Payload, Play, PollConfig, PollSource, Protocol, Ranking, Role, RoomsConfig, SocketConfig,
+    Status, Strategy, Users, WaitingKey,
 };
 pub use headers::Headers;
 pub use network::{Network, NetworkError};

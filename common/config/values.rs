@@ -9,6 +9,7 @@ mod gateway;
 mod poll;
 mod reading;
 mod rooms;
+mod socket;
 mod streams;
 mod transport;
 

@@ -11,7 +11,8 @@ use touchline_common::ipc::messages::Hello;
 use touchline_common::ipc::messages::gateway::{FromGateway, GatewayStats};
 use touchline_common::ipc::messages::recorder::{FromRecorder, Owner, RecorderStats};
 use touchline_common::ipc::messages::worker::{
-    ConnectionState, FromWorker, ListChange, LoadReport, MatchReport, MatchState, ReleaseReason,
+    ConnectionState, FailingSource, FromWorker, ListChange, LoadReport, MatchReport, MatchState,
+    ReleaseReason, SourcesReport,
 };
 use touchline_common::model::{Epoch, FeedId, Listing, MatchId, MatchKey};
 
@@ -45,6 +46,7 @@ fn plan() -> FeedPlan {
         cap: 5,
         own_subscriptions: 0,
         connections: ConnectionLimits { most: 64, per_s: 20.0 },
+        quota: None,
         match_topics: vec!["6V{ID}".parse().unwrap()],
         source: MatchSource::List,
         waiting_order: vec![WaitingKey::InPlay, WaitingKey::Start],
@@ -67,6 +69,7 @@ fn config(max_workers: u16) -> Settings {
         },
         feeds: vec![plan()],
         seed: 1,
+        started_at: 0,
         timing: Timing::default(),
         has_gateway: false,
     }
@@ -100,7 +103,7 @@ impl Bed {
         Bed::after(config, None)
     }
 
-    fn after(config: Settings, saved: Option<&SavedStateV2>) -> Bed {
+    fn after(config: Settings, saved: Option<&SavedStateV3>) -> Bed {
         let pool = Pool::new(config, saved);
         let mut bed = Bed { pool, now: ms(0), log: Vec::new(), seen: BTreeMap::new(), mute: false };
         bed.give(Input::Tick);

@@ -11,7 +11,8 @@ use super::spawn::Output;
 use super::state_file;
 use crate::control::{Clients, Permissions};
 use crate::pool::{
-    ConnectionLimits, FeedPlan, Linger, MatchSource, Pool, SavedStateV2, Selection, Settings, Timing,
+    ConnectionLimits, FeedPlan, Linger, MatchSource, Pool, QuotaPlan, SavedStateV3, Selection, Settings,
+    Timing,
 };
 use std::fmt;
 use std::fs;
@@ -150,10 +151,10 @@ fn lock(folder: &Path) -> Result<FileLock, RunError> {
 }
 
 /// What an earlier run left. A state that cannot be read is no reason not to run: the store knows the epochs, too.
-fn saved_state(path: &Path) -> Option<SavedStateV2> {
+fn saved_state(path: &Path) -> Option<SavedStateV3> {
     let read = state_file::read(path).map_err(|error| error.to_string());
     let state = read.and_then(|bytes| {
-        let state = bytes.map(|bytes| SavedStateV2::from_json(&String::from_utf8_lossy(&bytes)));
+        let state = bytes.map(|bytes| SavedStateV3::from_json(&String::from_utf8_lossy(&bytes)));
         state.transpose().map_err(|error| error.to_string())
     });
     state.unwrap_or_else(|error| {
@@ -167,6 +168,7 @@ fn settings(config: &Config) -> Settings {
         pool: config.pool.clone(),
         feeds: config.feed.iter().map(feed_plan).collect(),
         seed: u64::from(std::process::id()),
+        started_at: jiff::Timestamp::now().as_second(),
         timing: Timing::default(),
         has_gateway: !config.gateway.listen.is_empty(),
     }
@@ -189,6 +191,7 @@ fn feed_plan(feed: &config::FeedConfig) -> FeedPlan {
             most: u16::try_from(feed.max_connections).unwrap_or(u16::MAX),
             per_s: feed.connects_per_s,
         },
+        quota: quota(feed),
         match_topics: follows.match_topics,
         source,
         waiting_order: feed.waiting_order.clone(),
@@ -198,6 +201,11 @@ fn feed_plan(feed: &config::FeedConfig) -> FeedPlan {
         break_before_make: feed.break_before_make,
         learns_cap: learns_cap(feed),
     }
+}
+
+fn quota(feed: &config::FeedConfig) -> Option<QuotaPlan> {
+    let per_day = feed.poll.quota_per_day;
+    (per_day > 0).then(|| QuotaPlan { per_day, batch: feed.poll.batch() })
 }
 
 fn linger(kind: config::FeedKind) -> Linger {

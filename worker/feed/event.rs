@@ -3,6 +3,7 @@
 use crate::net::Refusal;
 use std::fmt;
 use std::time::Duration;
+use touchline_common::model::RoundEnd;
 
 /// What happened; borrowed from the source's buffers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +20,11 @@ pub enum Event<'a> {
     /// What is held of a topic was confirmed: the server has nothing else.
     Unchanged {
         topic: &'a [u8],
+    },
+    /// All of a topic was asked for once, and this came of it.
+    RoundEnd {
+        topic: &'a [u8],
+        round: RoundEnd,
     },
     /// The server removed a topic. It is followed all the same: should it come again, a snapshot follows.
     Removed {

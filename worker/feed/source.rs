@@ -12,6 +12,8 @@ use mio::{Registry, Token, Waker};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use touchline_common::config::{Config, FeedConfig, FeedKind};
+use touchline_common::ipc::messages::worker::SourcesReport;
+use touchline_common::model::Listing;
 
 #[derive(Clone, Debug)]
 pub enum Plan {
@@ -50,7 +52,7 @@ impl Source {
             Plan::Diffusion(plan) => {
                 Source::Diffusion(Box::new(diffusion::Connection::new(*plan, first, waker, now)))
             }
-            Plan::Poll(plan) => Source::Poll(Box::new(poll::Poll::new(*plan, first, now))),
+            Plan::Poll(plan) => Source::Poll(Box::new(poll::Poll::new(*plan, first, waker, now))),
             Plan::Rooms(plan) => Source::Rooms(Box::new(rooms::Rooms::new(*plan, first, waker, now))),
         }
     }
@@ -125,7 +127,7 @@ impl Source {
     pub fn flush(&mut self) {
         match self {
             Source::Diffusion(source) => source.flush(),
-            Source::Poll(_) => {}
+            Source::Poll(source) => source.flush(),
             Source::Rooms(source) => source.flush(),
         }
     }
@@ -153,11 +155,20 @@ impl Source {
         }
     }
 
-    /// What the match list says of the match of `topic` changed.
-    pub fn listed(&mut self, topic: &str) {
+    /// What the match list says of the match of `topic`, which is about to be followed.
+    pub fn expect(&mut self, topic: &str, listing: &Listing) {
         match self {
             Source::Diffusion(_) => {}
-            Source::Poll(source) => source.listed(topic),
+            Source::Poll(source) => source.expect(topic, listing),
+            Source::Rooms(_) => {}
+        }
+    }
+
+    /// What the match list says of the match of `topic` changed, to this.
+    pub fn listed(&mut self, topic: &str, listing: &Listing) {
+        match self {
+            Source::Diffusion(_) => {}
+            Source::Poll(source) => source.listed(topic, listing),
             Source::Rooms(_) => {}
         }
     }
@@ -203,6 +214,15 @@ impl Source {
             Source::Poll(_) => 0,
             // A room that is not answered is lost, and joined anew.
             Source::Rooms(_) => 0,
+        }
+    }
+
+    /// How what is asked for fares, where that is not the state of a connection.
+    pub fn sources(&self, now: Instant) -> Option<SourcesReport> {
+        match self {
+            Source::Diffusion(_) => None,
+            Source::Poll(source) => Some(source.sources(now)),
+            Source::Rooms(_) => None,
         }
     }
 

@@ -339,6 +339,7 @@ fn apply(
         | Event::Interrupted { .. }
         | Event::Refused { .. }
         | Event::Unchanged { .. }
+        | Event::RoundEnd { .. }
         | Event::Skipped(_)
         | Event::QueueDepth(_) => Ok(()),
     };

@@ -120,6 +120,7 @@ impl World {
             cap: CAP,
             own_subscriptions: u32::from(n),
             connections: ConnectionLimits { most: 8, per_s: 20.0 },
+            quota: None,
             // The second feed's matches need two topics.
             match_topics: ["6V{ID}", "7V{ID}"]
                 .iter()
@@ -144,6 +145,7 @@ impl World {
             },
             feeds: (0..FEEDS).map(feed).collect(),
             seed,
+            started_at: 0,
             timing: Timing::default(),
             has_gateway: false,
         };

@@ -112,6 +112,7 @@ impl Bench {
                 Event::Skipped(why) => format!("skipped {why}"),
                 Event::Connection(ConnectionEvent::ConnectFailed(_) | ConnectionEvent::Lost(_))
                 | Event::Unchanged { .. }
+                | Event::RoundEnd { .. }
                 | Event::Removed { .. }
                 | Event::Status { .. }
                 | Event::QueueDepth(_) => format!("unexpected {event:?}"),

@@ -151,6 +151,11 @@ impl Worker {
                         followed.touched_at = now;
                     }
                 }
+                Event::RoundEnd { topic, round } => {
+                    if let Some(slot) = parts.trees.owner(topic) {
+                        reporter.round_ended(slot, round, received.wall_us);
+                    }
+                }
                 Event::Removed { topic } if parts.is_time(topic) => {
                     meter.acknowledged(topic);
                     meter.unloaded(topic);
