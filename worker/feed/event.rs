@@ -54,6 +54,9 @@ pub enum Event<'a> {
     QueueDepth(u64),
 }
 
+/// Takes what was received: the number of its connection, the topic whose own that is, the bytes as the session reads them.
+pub type TakeReceived<'a> = dyn FnMut(u64, Option<&str>, &[u8]) + 'a;
+
 /// What becomes of a connection, from one attempt to the next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConnectionEvent {

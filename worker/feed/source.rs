@@ -5,7 +5,7 @@
 //! ([`Source::read`], [`Source::next_event`]), and writes ([`Source::flush`]). A new kind of feed is one more variant of each enum.
 
 use super::error::FollowError;
-use super::event::Event;
+use super::event::{Event, TakeReceived};
 use super::{diffusion, poll, rooms};
 use crate::net::Readiness;
 use mio::{Registry, Token, Waker};
@@ -255,7 +255,7 @@ impl Source {
 
     /// Gives what was received since the last time, as the session reads it, with the number of its connection; where each topic has one,
     /// also with the topic, the first time.
-    pub fn take_received(&mut self, take: &mut dyn FnMut(u64, Option<&str>, &[u8])) {
+    pub fn take_received(&mut self, take: &mut TakeReceived<'_>) {
         match self {
             Source::Diffusion(source) => source.take_received(take),
             Source::Poll(_) => {}

@@ -32,6 +32,8 @@ pub(super) const PAST: i64 = 1_024;
 /// How often the tail looks for what is new.
 const LOOK: Duration = Duration::from_millis(20);
 /// How long it waits where the store cannot be read.
+/// Looks in a row that fail before it is said.
+const FAILURES: u32 = 5;
 const PATIENCE: Duration = Duration::from_millis(500);
 const STORE_LOOK: Duration = Duration::from_secs(1);
 /// How long the coordinator's answer counts as new.
@@ -227,7 +229,7 @@ impl StoreFile {
 fn tail(config: &RecordConfig, events: &SyncSender<Vec<Row>>, waker: &Waker) {
     let mut tail = Tail::new(config);
     let mut since: Option<i64> = None;
-    let mut is_told = false;
+    let mut failures = 0;
     let mut store = StoreFile::default();
     loop {
         let looked = match since {
@@ -240,7 +242,7 @@ fn tail(config: &RecordConfig, events: &SyncSender<Vec<Row>>, waker: &Waker) {
         };
         match looked {
             Ok(rows) => {
-                is_told = false;
+                failures = 0;
                 let Some(last) = rows.last().map(|row| row.seq) else {
                     if since.is_some() && store.is_replaced(&config.path) {
                         // Its numbers begin anew.
@@ -255,8 +257,9 @@ fn tail(config: &RecordConfig, events: &SyncSender<Vec<Row>>, waker: &Waker) {
                 }
             }
             Err(error) => {
-                // The recorder makes the store; until it has, there is none.
-                if config.path.exists() && !std::mem::replace(&mut is_told, true) {
+                // The recorder makes the store; until it has, there is none, or one without tables.
+                failures += 1;
+                if config.path.exists() && failures == FAILURES {
                     log::warn!(error = error.as_str(); "gateway.store_unread");
                 }
                 std::thread::sleep(PATIENCE);

@@ -227,7 +227,7 @@ fn who_comes_back_gets_what_changed_or_is_told_that_it_is_the_whole() {
     assert_eq!(again.count("snapshot"), 0);
     served.site.simulator.pause();
     served.assert_leads_to(&mut again, &id);
-    for unknown in ["1-1", "nonsense"] {
+    for unknown in ["999999-1", "nonsense"] {
         let mut anew = served.stream(&target, &format!("Last-Event-ID: {unknown}\r\n"));
         anew.read_until("the snapshot", |reading| reading.count("snapshot") == 1);
         assert_eq!(anew.messages[0].1, "unknown");

@@ -127,10 +127,10 @@ fn a_room_that_refuses_is_shown_as_refused_and_is_not_hammered() {
             server.refuse(refused, refusal);
             ranked(server, "")
         });
+        site.wait_live(7);
         wait::until("the room shown as refused", JOINED, || {
             (room_state(&site, refused)? == "refused").then_some(())
         });
-        site.wait_live(7);
         let joins = |site: &RoomSite| site.server.report().joins.get(&refused).copied().unwrap_or(0);
         let before = joins(&site);
         assert!((3..=most).contains(&before), "{before} joins before it was given up");
@@ -156,6 +156,7 @@ fn a_ranking_that_empties_is_confirmed_before_anything_is_dropped() {
         });
     };
     let joins = |site: &RoomSite| site.server.report().joins.values().sum::<u64>();
+    site.wait_for_server("all rooms joined", |report| report.joined() == 8);
     let before = joins(&site);
     site.server.set_ranking(Ranking::Failing);
     asked_more(3);

@@ -421,7 +421,7 @@ fn a_list_that_shrinks_is_given_whole_and_again_to_whoever_doubts_it() {
     let short = snapshot("list", r#"{"l":[{"id":1}]}"#);
     assert_eq!(
         world.body(&wanted, r#"{"m":[{"id":1}]}"#),
-        [short.clone()],
+        std::slice::from_ref(&short),
         "a load, which the pool has confirmed"
     );
     // The pool asks for a second load: at once, and whole although nothing changed.

@@ -5,7 +5,7 @@ use crate::feed::rooms::link::{Came, Link};
 use crate::feed::rooms::lost::Lost;
 use crate::feed::rooms::room::{Input, State};
 use crate::feed::rooms::table::{Index, Queued};
-use crate::feed::{ConnectionEvent, Event};
+use crate::feed::{ConnectionEvent, Event, TakeReceived};
 use crate::wire::rooms::{Operation, join_outcome};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -288,7 +288,7 @@ impl Rooms {
     }
 
     /// Gives what a socket brought since the last time, as it was read, with the number of its connection; the first time with the room.
-    pub fn take_received(&mut self, take: &mut dyn FnMut(u64, Option<&str>, &[u8])) {
+    pub fn take_received(&mut self, take: &mut TakeReceived<'_>) {
         if let Some(kept) = &mut self.arriving.kept
             && !kept.bytes.is_empty()
         {
