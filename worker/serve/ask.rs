@@ -31,9 +31,9 @@ const ROWS: usize = 512;
 pub(super) const PAST: i64 = 1_024;
 /// How often the tail looks for what is new.
 const LOOK: Duration = Duration::from_millis(20);
-/// How long it waits where the store cannot be read.
 /// Looks in a row that fail before it is said.
 const FAILURES: u32 = 5;
+/// How long it waits where the store cannot be read.
 const PATIENCE: Duration = Duration::from_millis(500);
 const STORE_LOOK: Duration = Duration::from_secs(1);
 /// How long the coordinator's answer counts as new.
