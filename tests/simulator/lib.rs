@@ -18,7 +18,7 @@ pub use options::{
     Transport,
 };
 pub use oracle::{
-    Auditor, ChatReport, EventsReport, FinalReport, Names, OddsReport, Oracle, OracleReport, Recorded,
+    Auditor, ChatReport, DocumentJudge, EventsReport, FinalReport, Names, OddsReport, Oracle, OracleReport, Recorded,
     Upheaval, Verdict, compare_chat, settled_chat,
 };
 pub use rooms::{RoomHandle, RoomOptions, RoomServer, RoomsTruth};

@@ -163,6 +163,16 @@ impl Api {
         self.shared.world().listed()
     }
 
+    /// What is true of a match now: its document's members, and the number of its newest change.
+    pub fn truth(&self, id: &str) -> Option<serde_json::Value> {
+        self.shared.world().truth(id)
+    }
+
+    /// Requests so far, on all paths.
+    pub fn requests(&self) -> u64 {
+        self.shared.asked().values().map(|asked| asked.requests).sum()
+    }
+
     /// Each path that was asked for.
     pub fn asked(&self) -> HashMap<String, Asked> {
         self.shared.asked().clone()
