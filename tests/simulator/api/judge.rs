@@ -124,8 +124,8 @@ impl ApiJudge {
     /// When the store cannot be read.
     pub fn goals(&self, store: &Path) -> rusqlite::Result<ApiReport> {
         let connection = Connection::open_with_flags(store, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-        let mut query =
-            connection.prepare("SELECT match, side, count(*) FROM timeline WHERE type = 'goal' GROUP BY 1, 2")?;
+        let mut query = connection
+            .prepare("SELECT match, side, count(*) FROM timeline WHERE type = 'goal' GROUP BY 1, 2")?;
         let mut stored: HashMap<(String, String), usize> = HashMap::new();
         let mut rows = query.query([])?;
         while let Some(row) = rows.next()? {
@@ -141,7 +141,10 @@ impl ApiJudge {
                 let goals = world.happenings(&id).iter();
                 let goals = goals.filter(|one| one.kind == EventKind::Goal && one.team == team).count();
                 if told != goals {
-                    report.differs(format!("{id}: {told} goals of {} are told, there are {goals}", team.word()));
+                    report.differs(format!(
+                        "{id}: {told} goals of {} are told, there are {goals}",
+                        team.word()
+                    ));
                 }
             }
         }
@@ -244,7 +247,9 @@ mod tests {
         let id = api.listed().remove(0);
         let truth = api.truth(&id).unwrap();
         let head = json!({"home": truth["home"], "away": truth["away"], "status": "in_play", "score": truth["score"]});
-        let tail = |change: u64| json!({"stats": truth["stats"], "extra": {"match": {"change": change}}}).to_string();
+        let tail = |change: u64| {
+            json!({"stats": truth["stats"], "extra": {"match": {"change": change}}}).to_string()
+        };
         let mut judge = api.judge();
         let mut deliver = |sections: &[Section], whole: bool| {
             DocumentJudge::delivered(&mut judge, &id, sections, whole);

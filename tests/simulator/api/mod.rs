@@ -2,7 +2,7 @@
 //! servers fail.
 //!
 //! `world` is what is true, `fault` what goes wrong, `http` the wire; here is the server, a thread for each connection. Paths:
-//! `/matches?page=N&page_size=M`, `/matches/ID`, `/catalogue/N`, and the truth at `/truth/…`. Callers: the demo, the end-to-end tests,
+//! `/matches?page=N&page_size=M`, `/matches/ID`, `/matches/ID/events`, `/catalogue/N`, and the truth at `/truth/…`. Callers: the demo, the end-to-end tests,
 //! the benchmarks.
 
 mod fault;
@@ -168,6 +168,11 @@ impl Api {
         self.shared.world().truth(id)
     }
 
+    /// A fixed document as it is now; they count from 0.
+    pub fn fixed(&self, place: usize) -> Option<serde_json::Value> {
+        self.shared.world().fixed(place)
+    }
+
     /// Requests so far, on all paths.
     pub fn requests(&self) -> u64 {
         self.shared.asked().values().map(|asked| asked.requests).sum()
@@ -314,8 +319,11 @@ fn route(request: &Request, shared: &Shared) -> Response {
     let place = request.place();
     let found = if place == "/matches" {
         Some(world.page(number("page", 1), number("page_size", PAGE)))
-    } else if let Some(id) = place.strip_prefix("/matches/") {
-        world.body(id)
+    } else if let Some(rest) = place.strip_prefix("/matches/") {
+        match rest.strip_suffix("/events") {
+            Some(id) => world.events(id),
+            None => world.body(rest),
+        }
     } else if let Some(id) = place.strip_prefix("/truth/") {
         world.truth(id)
     } else {
