@@ -126,7 +126,7 @@ impl ApiJudge {
         let connection = Connection::open_with_flags(store, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         let mut query = connection
             .prepare("SELECT match, side, count(*) FROM timeline WHERE type = 'goal' GROUP BY 1, 2")?;
-        let mut stored: HashMap<(String, String), usize> = HashMap::new();
+        let mut stored: HashMap<(String, String), i64> = HashMap::new();
         let mut rows = query.query([])?;
         while let Some(row) = rows.next()? {
             let side = row.get::<_, Option<String>>(1)?.unwrap_or_default();
@@ -139,7 +139,8 @@ impl ApiJudge {
             for team in [Team::Home, Team::Away] {
                 let told = stored.get(&(id.clone(), team.word().to_owned())).copied().unwrap_or(0);
                 let goals = world.happenings(&id).iter();
-                let goals = goals.filter(|one| one.kind == EventKind::Goal && one.team == team).count();
+                let goals =
+                    goals.filter(|one| one.kind == EventKind::Goal && one.team == team).count() as i64;
                 if told != goals {
                     report.differs(format!(
                         "{id}: {told} goals of {} are told, there are {goals}",
