@@ -126,6 +126,31 @@ fn matches_that_end_and_appear_have_one_end_each() {
     }
 }
 
+#[test]
+fn a_probe_shows_each_request_and_names_the_pointers_that_lead_nowhere() {
+    let api = Api::start(&some(3, 0.0)).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let probe = |feed: &str| {
+        std::fs::write(folder.path().join("touchline.toml"), feed).unwrap();
+        let probed = process::run(folder.path(), &["probe", "scores", "--config", "touchline.toml"]);
+        (probed.status.code(), String::from_utf8(probed.stdout).unwrap())
+    };
+    let feed = matches(&api, "");
+    let (code, printed) = probe(&feed);
+    assert_eq!(code, Some(0), "{printed}");
+    for part in
+        ["in-play: http://", "match: http://", "status 200", "the first after", "list = 3 items", "3 matches"]
+    {
+        assert!(printed.contains(part), "{part}: {printed}");
+    }
+    let (code, printed) = probe(&feed.replace("/awayTeam/name", "/awayTeam/nam"));
+    assert_eq!(code, Some(4), "{printed}");
+    assert!(printed.contains("away = \"/awayTeam/nam\""), "{printed}");
+    let (code, printed) = probe(&feed.replace("/matches/{ID}", "/match/{ID}"));
+    assert_eq!(code, Some(1), "{printed}");
+    assert!(printed.contains("status 404") && printed.contains("check the url"), "{printed}");
+}
+
 /// A shipped example of configuration.
 fn example(name: &str) -> String {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/examples/poll");
