@@ -162,7 +162,7 @@ fn serve(stream: TcpStream, shared: &Shared) -> io::Result<()> {
             return Ok(());
         }
         let path = line.split(' ').nth(1).unwrap_or_default().trim_start_matches('/').to_owned();
-        while line.trim_end() != "" {
+        while !line.trim_end().is_empty() {
             line.clear();
             if reader.read_line(&mut line)? == 0 {
                 return Ok(());

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 use touchline_e2e::poll::{PollSite, matches};
 use touchline_harness::{process, wait};
-use touchline_simulator::api::{Api, ApiOptions};
+use touchline_simulator::api::{Api, ApiOptions, Behaviour};
 
 /// How long processes may take to come again, and lists to be confirmed.
 const BACK: Duration = Duration::from_secs(30);
@@ -88,7 +88,6 @@ fn a_list_that_empties_is_confirmed_before_its_matches_end_though_their_addresse
 
 #[test]
 fn a_list_that_fails_ends_nothing() {
-    use touchline_simulator::api::Behaviour;
     let site = PollSite::start(&some(8, 0.0), |api| matches(api, "end_linger = \"1s\"\nfull_every = \"1s\""));
     site.wait_live(8);
     for behaviour in [Behaviour::Status(500), Behaviour::Html, Behaviour::Cut, Behaviour::Status(404)] {
@@ -108,7 +107,7 @@ fn a_list_that_fails_ends_nothing() {
 #[test]
 fn matches_that_end_and_appear_have_one_end_each() {
     let options = ApiOptions { churn: 60.0, ..some(10, 40.0) };
-    let site = PollSite::start(&options, |api| matches(api, "full_every = \"1s\"\nend_linger = \"1s\""));
+    let site = PollSite::start(&options, |api| matches(api, "full_every = \"1s\"\nend_linger = \"3s\""));
     site.wait_live(10);
     site.api.resume();
     wait::until("ends", Duration::from_secs(60), || (site.count("/matches/ended") >= 5).then_some(()));
