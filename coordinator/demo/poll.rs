@@ -40,9 +40,8 @@ pub fn demo(options: &DemoOptions<ApiOptions>) -> Result<Outcome, String> {
 }
 
 fn hold(options: &DemoOptions<ApiOptions>, folder: &Path, signals: &mut Signals) -> Result<Outcome, String> {
-    let api = Api::start(&options.server).map_err(because("the simulated server"))?;
     // Each match is followed from its beginning on: goals before that are no events.
-    api.pause();
+    let api = Api::start_paused(&options.server).map_err(because("the simulated server"))?;
     let auditor = Auditor::judged(&folder.join("audit.sock"), api.judge())
         .map_err(because("listening for the document feed"))?;
     let mut subject = Subject::start(folder, &configuration(folder, &api), Some(auditor.socket()))?;

@@ -57,8 +57,7 @@ impl PollSite {
     /// # Panics
     /// When one of them does not start.
     pub fn start(options: &ApiOptions, feed: impl FnOnce(&Api) -> String) -> PollSite {
-        let api = Api::start(options).expect("the simulated server");
-        api.pause();
+        let api = Api::start_paused(options).expect("the simulated server");
         let feed = feed(&api);
         PollSite::of(api, &feed, |_| {})
     }

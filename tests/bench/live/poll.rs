@@ -159,8 +159,8 @@ fn daemon(sources: &[Source]) -> Result<Costs, BenchError> {
     let pids = pids(&site)?;
     let before = used(pids.iter().copied())?;
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let store = Connection::open_with_flags(site.folder().join("touchline.db"), flags);
-    let store = store.during("opening the store")?;
+    let file = site.folder().join("touchline.db");
+    let store = wait("the store", PATIENCE, || Ok(Connection::open_with_flags(&file, flags).ok()))?;
     let all = healthy(sources);
     wait("the stored documents", PATIENCE, || Ok((stored(&store) >= all).then_some(())))?;
     let wall = first.elapsed().as_secs_f64();

@@ -156,8 +156,7 @@ fn ticks(pid: u32) -> u64 {
 
 #[test]
 fn a_url_is_filled_from_the_answer_of_another_source_and_follows_it() {
-    let api = Api::start(&ApiOptions { rate: 40.0, ..documents(41) }).unwrap();
-    api.pause();
+    let api = Api::start_paused(&ApiOptions { rate: 40.0, ..documents(41) }).unwrap();
     let feed = catalogues(&api, 1, "500ms", "")
         + &format!(
             "[[feed.source]]\nname = \"second\"\nurl = \"http://{}/catalogue/{{course-0:/places}}\"\n\

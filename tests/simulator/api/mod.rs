@@ -116,6 +116,18 @@ impl Api {
     /// # Errors
     /// When the address cannot be bound or a thread not be started.
     pub fn start(options: &ApiOptions) -> io::Result<Api> {
+        Api::begin(options, AtomicBool::new(false))
+    }
+
+    /// As [`Api::start`]; nothing changes before [`Api::resume`].
+    ///
+    /// # Errors
+    /// As [`Api::start`].
+    pub fn start_paused(options: &ApiOptions) -> io::Result<Api> {
+        Api::begin(options, AtomicBool::new(true))
+    }
+
+    fn begin(options: &ApiOptions, paused: AtomicBool) -> io::Result<Api> {
         let listener = TcpListener::bind(options.listen)?;
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
@@ -123,7 +135,7 @@ impl Api {
             behaviours: Mutex::default(),
             asked: Mutex::default(),
             connections: AtomicUsize::new(0),
-            paused: AtomicBool::new(false),
+            paused,
             stopped: AtomicBool::new(false),
         });
         let (serving, ticking, options) = (Arc::clone(&shared), Arc::clone(&shared), options.clone());
