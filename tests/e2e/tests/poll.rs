@@ -22,7 +22,7 @@ fn documents_events_and_goals_of_three_workers_are_true_and_nothing_is_asked_for
     site.wait_live(20);
     assert!(site.worker_pids().len() >= 3, "20 matches and the list at 8 a worker");
     site.api.resume();
-    site.wait_for_requests(800);
+    site.wait_for_requests(500);
     site.assert_all_is_true();
     let published = site.auditor.oracle().report().clone();
     assert!(published.is_equal() && published.compared > 200, "{published:#?}");

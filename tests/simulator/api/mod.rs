@@ -287,6 +287,8 @@ fn answer(stream: &mut TcpStream, request: &Request, shared: &Shared) -> io::Res
     let send = |stream: &mut TcpStream, response: &Response| {
         stream.write_all(&[response.head(response.body.len()), response.body.clone()].concat())
     };
+    let text =
+        |body: String| Response { body: body.into_bytes(), ..Response::json(&serde_json::Value::Null) };
     let redirect = |to: String| Response { headers: vec![("location", to)], ..Response::html(302) };
     match behaviour {
         Behaviour::Prompt => send(stream, &route(request, shared)),
@@ -315,6 +317,9 @@ fn answer(stream: &mut TcpStream, request: &Request, shared: &Shared) -> io::Res
             Err(io::ErrorKind::ConnectionAborted.into())
         }
         Behaviour::Html => send(stream, &Response::html(200)),
+        Behaviour::Garbage => send(stream, &text("[[garbage".to_owned())),
+        Behaviour::Deep(depth) => send(stream, &text("[".repeat(depth))),
+        Behaviour::Large(bytes) => send(stream, &text(format!("\"{}\"", "x".repeat(bytes)))),
         Behaviour::Circle => send(stream, &redirect(request.path.clone())),
         Behaviour::ToFile => send(stream, &redirect("file:///etc/hostname".to_owned())),
     }

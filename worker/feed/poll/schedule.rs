@@ -143,6 +143,18 @@ impl Schedule {
         }
     }
 
+    /// Nothing could be made of the snapshot of a topic: its next answer is a snapshot again. A list is always given whole.
+    pub fn unusable(&mut self, topic: &str) {
+        if topic == LIST_TOPIC {
+            return;
+        }
+        for id in self.topics.get(topic).cloned().unwrap_or_default() {
+            if let Some(ask) = self.table.get_mut(id) {
+                ask.held.forget_given();
+            }
+        }
+    }
+
     /// What the list says of the match of `topic` is not what it was: it is asked for at once.
     pub fn changed(&mut self, topic: &str, now: Instant) {
         // Who follows the list has seen it there.
@@ -268,9 +280,7 @@ impl Schedule {
         }
         for id in asks {
             if let Some(ask) = self.table.get_mut(*id) {
-                ask.held.validators = Validators::default();
-                ask.held.hash = None;
-                ask.held.given = Given::No;
+                ask.held.forget_given();
             }
             self.hasten(*id, now);
         }

@@ -190,6 +190,11 @@ impl Poll {
         self.schedule.unfollow(topic);
     }
 
+    /// As [`Schedule::unusable`].
+    pub fn unusable(&mut self, topic: &str) {
+        self.schedule.unusable(topic);
+    }
+
     /// As [`Schedule::changed`].
     pub fn listed(&mut self, topic: &str) {
         self.schedule.changed(topic, self.now);
