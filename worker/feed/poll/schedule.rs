@@ -143,18 +143,6 @@ impl Schedule {
         }
     }
 
-    /// Nothing could be made of the snapshot of a topic: its next answer is a snapshot again. A list is always given whole.
-    pub fn unusable(&mut self, topic: &str) {
-        if topic == LIST_TOPIC {
-            return;
-        }
-        for id in self.topics.get(topic).cloned().unwrap_or_default() {
-            if let Some(ask) = self.table.get_mut(id) {
-                ask.held.forget_given();
-            }
-        }
-    }
-
     /// What the list says of the match of `topic` is not what it was: it is asked for at once.
     pub fn changed(&mut self, topic: &str, now: Instant) {
         // Who follows the list has seen it there.
@@ -248,6 +236,18 @@ impl Schedule {
         }
         let mut asks = self.topics.get(topic).into_iter().flatten().filter_map(|id| self.table.get(*id));
         asks.any(|ask| ask.held.given == Given::Yes)
+    }
+
+    /// Nothing could be made of the snapshot of a topic: its next answer is a snapshot again. A list is always given whole.
+    pub fn unusable(&mut self, topic: &str) {
+        if topic == LIST_TOPIC {
+            return;
+        }
+        for id in self.topics.get(topic).cloned().unwrap_or_default() {
+            if let Some(ask) = self.table.get_mut(id) {
+                ask.held.forget_given();
+            }
+        }
     }
 
     /// Requests that failed, and answers that were of no use.

@@ -190,11 +190,6 @@ impl Poll {
         self.schedule.unfollow(topic);
     }
 
-    /// As [`Schedule::unusable`].
-    pub fn unusable(&mut self, topic: &str) {
-        self.schedule.unusable(topic);
-    }
-
     /// As [`Schedule::changed`].
     pub fn listed(&mut self, topic: &str) {
         self.schedule.changed(topic, self.now);
@@ -227,6 +222,11 @@ impl Poll {
 
     pub fn connections(&self) -> u64 {
         u64::from(self.is_connected())
+    }
+
+    /// As [`Schedule::unusable`].
+    pub fn unusable(&mut self, topic: &str) {
+        self.schedule.unusable(topic);
     }
 
     /// Gives all requests up.
