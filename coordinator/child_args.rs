@@ -15,6 +15,7 @@ pub const PARENT: &str = "TOUCHLINE_PARENT";
 
 const WORKER: &str = "worker";
 const RECORDER: &str = "recorder";
+const GATEWAY: &str = "gateway";
 
 /// What follows [`PROGRAM`]; `feed` is the feed that a worker is for.
 pub fn write(child: Child, feed: Option<&str>) -> Vec<String> {
@@ -25,6 +26,7 @@ pub fn write(child: Child, feed: Option<&str>) -> Vec<String> {
             args
         }
         Child::RECORDER => vec![RECORDER.to_owned()],
+        Child::GATEWAY => vec![GATEWAY.to_owned()],
     }
 }
 
@@ -38,6 +40,7 @@ pub fn read(args: &[OsString]) -> Option<Child> {
     match rest.next()?? {
         WORKER => rest.next()??.parse().ok().map(|slot| Child::Worker(SlotId(slot))),
         RECORDER => Some(Child::RECORDER),
+        GATEWAY => Some(Child::GATEWAY),
         _ => None,
     }
 }
@@ -56,6 +59,7 @@ mod tests {
             (Child::Worker(SlotId(3)), Some("inplay"), "touchline: worker 3 inplay"),
             (Child::Worker(SlotId(65_535)), None, "touchline: worker 65535"),
             (Child::RECORDER, None, "touchline: recorder"),
+            (Child::GATEWAY, None, "touchline: gateway"),
         ] {
             let rest = write(child, feed);
             assert_eq!(format!("{PROGRAM} {}", rest.join(" ")), title);

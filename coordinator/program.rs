@@ -11,7 +11,7 @@ use touchline_common::config::Config;
 use touchline_common::sys::child;
 use touchline_simulator::api::ApiOptions;
 use touchline_simulator::{Options, RoomOptions};
-use touchline_worker::{record, scan};
+use touchline_worker::{record, scan, serve};
 
 #[derive(Clone, Copy, Debug)]
 pub struct Program;
@@ -52,6 +52,8 @@ impl Commands for Program {
             Child::Worker(slot) => (format!("tl-worker-{slot}"), Signal::SIGKILL),
             // The recorder commits what the workers sent before it goes.
             Child::RECORDER => ("tl-recorder".to_owned(), Signal::SIGTERM),
+            // It holds nothing that is not held elsewhere.
+            Child::GATEWAY => ("tl-gateway".to_owned(), Signal::SIGKILL),
         };
         let channel = match child::enter(parent, &name, on_parent_death) {
             Ok(channel) => channel,
@@ -65,6 +67,7 @@ impl Commands for Program {
                 scan::run(channel, slot).map_err(|error| (error.code(), error.to_string()))
             }
             Child::RECORDER => record::run(channel).map_err(|error| (error.code(), error.to_string())),
+            Child::GATEWAY => serve::run(channel).map_err(|error| (error.code(), error.to_string())),
         };
         match code {
             Ok(()) => Code::Done,

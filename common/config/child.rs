@@ -3,7 +3,7 @@
 //! Invariant: the only text with a secret in it, a password or a header's value, is [`Config::to_child_json`]'s, which goes through a socketpair and
 //! nowhere else.
 
-use super::{Config, FeedConfig, Headers, Secret};
+use super::{Config, FeedConfig, GatewayConfig, Headers, Secret};
 use std::collections::BTreeMap;
 
 /// A password is at most this long; a longer file is the wrong file.
@@ -42,6 +42,26 @@ impl Config {
             *place = Secret::new(password);
         }
         Ok(config)
+    }
+}
+
+impl GatewayConfig {
+    /// The token that readers must have, in the first line of its file; `None`: whoever reaches it may read.
+    ///
+    /// # Errors
+    /// Where it was looked for and not found; no secret is in it.
+    pub fn read_token(&self) -> Result<Option<Secret>, String> {
+        let file = &self.read_token_file;
+        if file.is_empty() {
+            return Ok(None);
+        }
+        let text =
+            std::fs::read_to_string(file).map_err(|error| format!("{file}: cannot read it: {error}"))?;
+        let line = text.lines().next().unwrap_or_default().trim();
+        if line.is_empty() || line.len() > MAX_PASSWORD {
+            return Err(format!("{file}: no token in its first line"));
+        }
+        Ok(Some(Secret::new(line.to_owned())))
     }
 }
 

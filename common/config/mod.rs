@@ -12,6 +12,7 @@ mod feed;
 mod headers;
 mod locate;
 mod mask;
+mod network;
 mod pointer;
 mod report;
 mod secret;
@@ -38,10 +39,11 @@ pub use feed::{
 };
 pub use feed::{
     DiffusionConfig, FeedConfig, FeedKind, Follows, Join, LIST_TOPIC, MatchFilter, NamedMatches, OverCap,
-    Page, PageBy, Payload, PollConfig, PollSource, Protocol, Ranking, Role, RoomsConfig, Status, Strategy,
-    Users, WaitingKey,
+    Page, PageBy, Payload, Play, PollConfig, PollSource, Protocol, Ranking, Role, RoomsConfig, SocketConfig,
+    Status, Strategy, Users, WaitingKey,
 };
 pub use headers::Headers;
+pub use network::{Network, NetworkError};
 pub use pointer::{Pointer, PointerError, PointerStep, Pointers, TextOrPointer};
 pub use report::{ConfigErrors, Mistake};
 pub use secret::{REDACTED, Secret};

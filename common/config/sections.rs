@@ -200,6 +200,7 @@ pub const EVENT_TYPES: &[&str] = &[
     "gap_start",
     "gap_end",
     "retract",
+    "round_end",
 ];
 
 /// What may stand for a type beside [`EVENT_TYPES`] where a source names its own: a card of a colour.

@@ -7,7 +7,7 @@ use super::Config;
 use super::check::Findings;
 use super::feed::FeedKind;
 use super::locate::Place;
-use super::sections::{LimitsConfig, SandboxConfig, SandboxMode};
+use super::sections::{GatewayConfig, LimitsConfig, SandboxConfig, SandboxMode};
 use super::streams::StreamsConfig;
 use serde::Serialize;
 
@@ -51,7 +51,9 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
         let unbuilt = StreamsConfig { kafka, kafka_options, ..StreamsConfig::default() };
         refuse_all("streams", &unbuilt, findings);
     }
-    refuse_all("gateway", &config.gateway, findings);
+    let GatewayConfig { pub_listen, pub_secret_file, redis, .. } = config.gateway.clone();
+    let unbuilt = GatewayConfig { pub_listen, pub_secret_file, redis, ..GatewayConfig::default() };
+    refuse_all("gateway", &unbuilt, findings);
     let sandbox = &config.sandbox;
     match sandbox.mode {
         SandboxMode::Off | SandboxMode::BestEffort => {}

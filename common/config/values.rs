@@ -5,9 +5,11 @@
 
 mod diffusion;
 mod feed;
+mod gateway;
 mod poll;
 mod reading;
 mod rooms;
+mod socket;
 mod streams;
 mod transport;
 
@@ -31,6 +33,7 @@ pub(super) fn check(config: &mut Config, findings: &mut Findings<'_>) {
     check_lanes(config, findings);
     check_log(config, findings);
     streams::check(&config.streams, findings);
+    gateway::check(&config.gateway, findings);
 }
 
 fn check_names(config: &Config, findings: &mut Findings<'_>) {

@@ -166,8 +166,44 @@ pub struct FeedView {
     pub audits_missed: u64,
     /// Under strategy `dumps`: from one load of a match to its next, milliseconds, at the slowest worker.
     pub round_ms: Option<u32>,
+    /// Of a polled feed: how what it asks for fares.
+    pub sources: Option<SourcesView>,
+    /// Of requests; none if there may be any number.
+    pub quota: Option<QuotaView>,
     /// Why it is not up; empty when it is.
     pub why: String,
+}
+
+/// How what a polled feed asks for fares: each topic of each source is one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Default)]
+#[serde(default)]
+pub struct SourcesView {
+    pub up: u64,
+    /// Answered, or asked, for longer than its interval.
+    pub slow: u64,
+    pub failing: u64,
+    /// The one that fails for the longest time.
+    pub worst: Option<FailingView>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Default)]
+#[serde(default)]
+pub struct FailingView {
+    /// Its name, and its match.
+    pub source: String,
+    pub why: String,
+    pub failing_s: f64,
+    /// Until it is asked again.
+    pub next_s: f64,
+}
+
+/// Requests of all workers in a day of UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(default)]
+pub struct QuotaView {
+    pub per_day: u64,
+    /// Not given to a worker yet.
+    pub left: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
@@ -233,14 +269,17 @@ pub struct SinkView {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default)]
 pub struct GatewayView {
-    /// `ready`, `starting` or `off`.
+    /// `ready`, `off`, or as that of a worker.
     pub state: String,
     pub clients: u64,
+    /// Where it listens, once it does.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub address: String,
 }
 
 impl Default for GatewayView {
     fn default() -> Self {
-        GatewayView { state: "off".into(), clients: 0 }
+        GatewayView { state: "off".into(), clients: 0, address: String::new() }
     }
 }
 

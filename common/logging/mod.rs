@@ -45,6 +45,8 @@ pub enum Who {
     Worker(SlotId),
     /// `rec`
     Recorder,
+    /// `gw`
+    Gateway,
 }
 
 impl fmt::Display for Who {
@@ -53,6 +55,7 @@ impl fmt::Display for Who {
             Self::Coordinator => f.write_str("coord"),
             Self::Worker(slot) => write!(f, "w{slot}"),
             Self::Recorder => f.write_str("rec"),
+            Self::Gateway => f.write_str("gw"),
         }
     }
 }

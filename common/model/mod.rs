@@ -15,7 +15,7 @@ pub use change::{Change, MarketValue, OddsChange, SelectionValue};
 pub use chat::{ChatKind, ChatLine};
 pub use ids::{Epoch, FeedId, Generation, Handle, MatchId, MatchKey, SlotId};
 pub use incident::{IncidentListing, IncidentOrder, Incidents, StatedIncident};
-pub use observation::{Clock, Facts, Listing, RegisterChange};
+pub use observation::{Clock, Facts, Listing, RegisterChange, RoundEnd};
 pub use price::Price;
 pub use register::{Phase, Register, Registers, Side};
 pub use scoring::Scoring;

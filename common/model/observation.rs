@@ -25,6 +25,18 @@ pub struct RegisterChange {
     pub value: i64,
 }
 
+/// A source of a document was asked once over, all its pages: what came of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoundEnd {
+    /// Answers of use.
+    pub ok: u32,
+    pub failed: u32,
+    /// Documents that are others than before.
+    pub changed: u32,
+    /// From its first request to its end, the wait for a place in the window included, milliseconds.
+    pub took_ms: u64,
+}
+
 /// What the match list knows of a match. It fills what the match's own topics lack.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Listing {

@@ -62,7 +62,11 @@ fn print(outcome: &Replayed, format: OutputFormat, out: &mut Printer<'_>) -> Res
         (Replayed::Document(document), OutputFormat::Json) => out.json(&json!({ "document": document })),
         (Replayed::Event(event), OutputFormat::Text) => {
             let id = event.get("match").and_then(Value::as_str).unwrap_or_default();
-            out.line(show::event_line(event, id))
+            out.line(if show::is_chat(event) {
+                show::chat_line(event, Some(id))
+            } else {
+                show::event_line(event, id)
+            })
         }
         // Far too long for people; the summary counts them.
         (Replayed::Document(_), OutputFormat::Text) => Ok(()),

@@ -24,6 +24,7 @@ pub(super) fn load(path: &Path) -> Result<Config, ConfigErrors> {
     found.extend(redis(&mut config.streams));
     found.extend(rabbitmq(&mut config.streams));
     found.extend(ndjson(&config.streams));
+    found.extend(read_token(&config));
     if found.is_empty() { Ok(config) } else { Err(ConfigErrors::unusable(path, found)) }
 }
 
@@ -128,6 +129,11 @@ fn rabbitmq(streams: &mut StreamsConfig) -> Option<Unusable> {
     }
     let trust = Trust::Authorities { ca_file: options.ca_file.clone() };
     unusable(TlsPlan::new(&url.host, &trust).err()?, "")
+}
+
+fn read_token(config: &Config) -> Option<Unusable> {
+    let error = config.gateway.read_token().err()?;
+    Some(Unusable::of_table("gateway", "read_token_file", error, "expected a file with the readers' token"))
 }
 
 fn ndjson(streams: &StreamsConfig) -> Option<Unusable> {

@@ -79,7 +79,7 @@ fn hold(options: &DemoOptions, folder: &Folder, signals: &mut Signals) -> Result
         + &redis.as_ref().map(Redis::configuration).unwrap_or_default();
     let mut subject = Subject::start(&folder.path, &configuration, Some(auditor.socket()))?;
     let mut progress = Progress::new(options.output);
-    progress.started(&folder.path, simulator.address(), options);
+    progress.started(&subject.page(), &folder.path, simulator.address(), options);
     if let Some(redis) = &redis {
         progress.sink(&redis.url());
     }

@@ -43,17 +43,18 @@ impl Progress {
         self.closed
     }
 
-    pub fn started(&mut self, folder: &Path, server: SocketAddr, options: &DemoOptions) {
+    /// `page`: the address of the live page, which comes first.
+    pub fn started(&mut self, page: &str, folder: &Path, server: SocketAddr, options: &DemoOptions) {
         if self.output == OutputFormat::Json {
             let url = format!("{}://{server}", options.server.transport.scheme());
             let (socket, log) = (folder.join("control.sock"), folder.join("touchline.log"));
-            let line =
-                json!({"server": url, "control_socket": socket, "log": log, "seed": options.server.seed});
+            let line = json!({"page": page, "server": url, "control_socket": socket, "log": log, "seed": options.server.seed});
             return self.line(&line.to_string());
         }
         let duration = options.duration.map_or_else(|| "until Ctrl-C".to_owned(), |d| format!("{d:?}"));
         let simulated = &options.server;
         let (scheme, protocol) = (simulated.transport.scheme(), spoken(simulated.protocol));
+        self.line(&format!("page         {page}"));
         self.line(&format!("push server  {scheme}://{server}{protocol}"));
         self.line(&format!(
             "             {}, {:.0} diffs/s, {} subscriptions per connection, seed {}",

@@ -15,7 +15,9 @@ use std::time::{Duration, Instant};
 use touchline_common::control::views::StatusView;
 use touchline_common::sys::signals::Signals;
 use touchline_simulator::rooms::{RoomHandle, RoomsReport};
-use touchline_simulator::{ChatReport, Names, RoomOptions, RoomServer, settled_chat};
+use touchline_simulator::{
+    ChatReport, FinalReport, Names, RoomOptions, RoomServer, settled_chat, settled_rooms,
+};
 
 /// The feed's name.
 const FEED: &str = "demo";
@@ -42,7 +44,7 @@ fn hold(options: &DemoOptions<RoomOptions>, folder: &Path, signals: &mut Signals
     let server = RoomServer::start(&options.server).map_err(because("the simulated server"))?;
     let mut subject = Subject::start(folder, &configuration(folder, &server, options.server.rooms), None)?;
     let mut progress = Progress::new(options.output);
-    progress.rooms_started(folder, &server, options);
+    progress.rooms_started(&subject.page(), folder, &server, options);
     let mut waited = subject.wait_ready(START_DEADLINE, signals)?;
     if waited != Waited::Interrupted {
         waited = watch(options, signals, &mut progress, &mut |progress| {
@@ -60,10 +62,11 @@ fn hold(options: &DemoOptions<RoomOptions>, folder: &Path, signals: &mut Signals
     server.pause();
     wait_for_commits(&subject)?;
     let lines = settled_chat(&server.truth(), subject.folder(), FEED, Names::Kept, SETTLE);
+    let documents = settled_rooms(&server.truth(), SETTLE, |room| subject.document(room).ok().flatten());
     let status = subject.status()?;
     let log = subject.log().display().to_string();
     let exit = subject.stop()?;
-    let verdict = Verdict { lines, status, exit, log };
+    let verdict = Verdict { lines, documents, status, exit, log };
     Ok(verdict.report(&mut progress, &server.stop()))
 }
 
@@ -115,6 +118,7 @@ pub fn simulate(options: &RoomOptions, output: OutputFormat) -> Result<Outcome, 
 /// What a demo of rooms finds in the end.
 struct Verdict {
     lines: ChatReport,
+    documents: FinalReport,
     status: StatusView,
     exit: Option<i32>,
     log: String,
@@ -130,6 +134,10 @@ impl Verdict {
             ("none is stored twice", lines.doubled == 0),
             ("none is stored that was never sent", lines.invented == 0),
             ("texts, users and amounts equal the ground truth", lines.altered == 0),
+            (
+                "every document says what its room said",
+                self.documents.is_equal() && self.documents.compared > 0,
+            ),
             ("the daemon exited with code 0", self.exit == Some(0)),
         ];
         let good = checks.iter().all(|(_, holds)| *holds);
@@ -154,11 +162,12 @@ impl Verdict {
         let ChatReport { rows, sent, retracts, excused, missing, doubled, altered, invented, .. } =
             &self.lines;
         format!(
-            "{}  rooms={} workers={} messages={} sent={sent} stored={rows} retracts={retracts} excused={excused} missing={missing} doubled={doubled} altered={altered} invented={invented} dropped={}",
+            "{}  rooms={} workers={} messages={} sent={sent} stored={rows} retracts={retracts} excused={excused} missing={missing} doubled={doubled} altered={altered} invented={invented} documents={} dropped={}",
             if good { "PASS" } else { "FAIL" },
             self.status.matches.listed,
             self.status.workers.ready,
             server.messages,
+            self.documents.compared,
             self.status.recorder.dropped,
         )
     }
@@ -168,13 +177,14 @@ impl Verdict {
         json!({"ok": good, "rooms": self.status.matches.listed, "workers": self.status.workers.ready,
             "messages": server.messages, "sent": lines.sent, "stored": lines.rows, "retracts": lines.retracts,
             "excused": lines.excused, "missing": lines.missing, "doubled": lines.doubled, "altered": lines.altered,
-            "invented": lines.invented, "dropped": self.status.recorder.dropped, "exit": self.exit, "status": self.status})
+            "invented": lines.invented, "documents": self.documents.compared, "dropped": self.status.recorder.dropped, "exit": self.exit, "status": self.status})
         .to_string()
     }
 
     fn print_differences(&self, progress: &mut Progress) {
-        let differences = self.lines.unreadable.iter().chain(&self.lines.differences);
-        let known = self.lines.differences.len() + usize::from(self.lines.unreadable.is_some());
+        let lines = self.lines.unreadable.iter().chain(&self.lines.differences);
+        let differences = lines.chain(&self.documents.different).chain(&self.documents.missing);
+        let known = differences.clone().count();
         for difference in differences.take(SHOWN) {
             progress.line(&format!("        {difference}"));
         }

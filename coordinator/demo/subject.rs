@@ -5,7 +5,7 @@ use crate::cli::DemoOptions;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::fs::{self, File};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -23,6 +23,8 @@ pub struct Subject {
     process: Child,
     socket: PathBuf,
     log: PathBuf,
+    /// Where the gateway listens.
+    page: SocketAddr,
 }
 
 pub struct Look {
@@ -35,6 +37,9 @@ impl Subject {
     /// what it publishes.
     pub fn start(folder: &Path, configuration: &str, audit_socket: Option<&Path>) -> Result<Subject, String> {
         let config = folder.join("touchline.toml");
+        let page = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|port| port.local_addr());
+        let page = page.map_err(because("finding a free port for the page"))?;
+        let configuration = format!("{configuration}\n[gateway]\nlisten = \"{page}\"\n");
         fs::write(&config, configuration).map_err(because("writing the demo's configuration"))?;
         let log = folder.join("touchline.log");
         let file = File::options()
@@ -51,7 +56,7 @@ impl Subject {
             .stderr(file)
             .spawn()
             .map_err(because("starting the daemon"))?;
-        Ok(Subject { process, socket: folder.join("control.sock"), log })
+        Ok(Subject { process, socket: folder.join("control.sock"), log, page })
     }
 
     /// Waits until the first list is placed and every match of it is live.
@@ -138,6 +143,11 @@ impl Subject {
     /// The folder of its store.
     pub fn folder(&self) -> &Path {
         self.socket.parent().unwrap_or(Path::new("."))
+    }
+
+    /// The address of the live page.
+    pub fn page(&self) -> String {
+        format!("http://{}/", self.page)
     }
 
     pub fn log(&self) -> &Path {

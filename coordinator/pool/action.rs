@@ -2,6 +2,7 @@
 
 use super::input::{Child, RequestId};
 use super::log_event::LogEvent;
+use touchline_common::ipc::messages::gateway::ToGateway;
 use touchline_common::ipc::messages::recorder::ToRecorder;
 use touchline_common::ipc::messages::worker::ToWorker;
 use touchline_common::model::{Epoch, FeedId, Generation, SlotId};
@@ -13,7 +14,7 @@ pub enum Action {
     Spawn {
         child: Child,
         generation: Generation,
-        /// A worker's feed; `None` for the recorder.
+        /// A worker's feed; `None` for a service.
         feed: Option<FeedId>,
     },
     /// Answer a child's `Hello`: the shell adds the configuration.
@@ -21,7 +22,7 @@ pub enum Action {
         child: Child,
         generation: Generation,
         proto: u16,
-        /// A worker's feed; `None` for the recorder.
+        /// A worker's feed; `None` for a service.
         feed: Option<FeedId>,
     },
     /// Send to a worker. If it cannot be sent, report `ChannelClosed`.
@@ -35,6 +36,13 @@ pub enum Action {
         generation: Generation,
         message: ToRecorder,
     },
+    /// Send to the gateway. If it cannot be sent, report `ChannelClosed`.
+    ToGateway {
+        generation: Generation,
+        message: ToGateway,
+    },
+    /// Make a socketpair; one end goes to the recorder with `ToRecorder::Reader`, the other to the gateway with `ToGateway::Feed`.
+    ConnectFeed,
     /// Make a socketpair; one end goes to the recorder with `ToRecorder::Attach`, the other to the worker with `ToWorker::Data`.
     ConnectData {
         slot: SlotId,

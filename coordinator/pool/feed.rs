@@ -1,6 +1,7 @@
 //! A feed at run time: its list, who follows it, how its first list fares, its budget of connections.
 
 use super::cap::FeedCap;
+use super::quota::Quota;
 use super::settings::{FeedPlan, MatchSource};
 use crate::pool::catalog::list::MatchList;
 use std::collections::{BTreeMap, VecDeque};
@@ -71,6 +72,7 @@ pub(super) struct Feed {
     /// Some match did not find a place when it was last tried.
     pub(super) blocked: bool,
     pub(super) budget: Budget,
+    pub(super) quota: Option<Quota>,
     /// Workers that wait for a permit to connect anew, the first first.
     pub(super) queue: VecDeque<SlotId>,
     /// Where matches were in the last run.
@@ -94,6 +96,7 @@ impl Feed {
             first: FirstList::Awaited,
             blocked: false,
             budget: Budget::new(plan.connections.per_s),
+            quota: plan.quota.map(Quota::new),
             queue: VecDeque::new(),
             hints: BTreeMap::new(),
             logged_state: None,
@@ -107,6 +110,17 @@ impl Feed {
 
     pub(super) fn has_list(&self) -> bool {
         matches!(self.plan.source, MatchSource::List)
+    }
+
+    /// Takes a permit for a connection, or for a batch of requests, if there is one at `now`; `time`: seconds since 1970 UTC.
+    pub(super) fn take_permit(&mut self, now: Duration, time: i64) -> bool {
+        if self.quota.is_some_and(|quota| !quota.has_batch(time)) || !self.budget.take(now) {
+            return false;
+        }
+        if let Some(quota) = &mut self.quota {
+            quota.give_batch(time);
+        }
+        true
     }
 
     /// Whether a second connection may follow a match meanwhile.

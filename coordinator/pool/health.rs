@@ -10,7 +10,7 @@ use super::{Answer, Pool, millis};
 use crate::pool::catalog::list::LISTED_MAX;
 use crate::pool::catalog::table::Mark;
 use touchline_common::control::views::{FeedState, counted};
-use touchline_common::ipc::messages::worker::ConnectionState;
+use touchline_common::ipc::messages::worker::{ConnectionState, FailingSource, SourcesReport};
 use touchline_common::model::{FeedId, SlotId};
 
 /// Whether the pool was ready already.
@@ -31,6 +31,13 @@ fn connections_of(workers: &[SlotId]) -> String {
         [one] => format!("connection of worker {one}"),
         _ => format!("connections of workers {}{more}", names.join(", ")),
     }
+}
+
+/// `2 sources fail for longer than stale_after, first a of match 5: status 500`.
+fn overdue_why(sources: &SourcesReport) -> String {
+    let fail = counted(sources.overdue, "source fails", "sources fail");
+    let why = sources.worst.as_ref().map(|worst| format!(", first {}: {}", worst.name, worst.why));
+    format!("{fail} for longer than stale_after{}", why.unwrap_or_default())
 }
 
 impl Pool {
@@ -90,6 +97,8 @@ impl Pool {
         let lacking: Vec<SlotId> = lacking.map(|slot| slot.id).collect();
         let unanswered: u32 = up.iter().map(|slot| slot.report.unanswered).sum();
         let left_out = self.feeds[feed].list.left_out();
+        let overdue = self.sources_of(feed).filter(|sources| sources.overdue > 0);
+        let overdue = overdue.map(|sources| overdue_why(&sources)).unwrap_or_default();
         let why = match (self.feeds[feed].first, waiting, parked) {
             _ if self.is_refused(feed) => {
                 "a worker was refused, its configuration (exit 2) or its version: see its log line, correct it and restart the daemon".into()
@@ -101,7 +110,10 @@ impl Pool {
             (FirstList::Awaited, ..) if !lacking.is_empty() => {
                 format!("its list is not loaded, and there is no answer on the {}", connections_of(&lacking))
             }
+            (FirstList::Awaited, ..) if !overdue.is_empty() => format!("its list is not loaded, and {overdue}"),
             (FirstList::Awaited, ..) => "its list is not loaded".into(),
+            _ if self.is_quota_spent(feed) => "its quota of requests is spent until midnight UTC".into(),
+            _ if !overdue.is_empty() => overdue,
             (_, 1.., _) => format!("{} waiting for capacity", counted(waiting, "match", "matches")),
             (.., 1..) => counted(parked, "worker is parked", "workers are parked"),
             _ if !lacking.is_empty() => {
@@ -115,6 +127,25 @@ impl Pool {
             (FirstList::Placing | FirstList::Placed, 0, 0) => return (FeedState::Up, String::new()),
         };
         (FeedState::Degraded, why)
+    }
+
+    fn is_quota_spent(&self, feed: FeedId) -> bool {
+        self.feeds[feed].quota.is_some_and(|quota| !quota.has_batch(self.time()))
+    }
+
+    /// How what all workers of a polled feed ask for fares; none for a feed of another kind, and before the first report.
+    pub(super) fn sources_of(&self, feed: FeedId) -> Option<SourcesReport> {
+        let working = self.children.of(feed).filter(|slot| slot.life.works());
+        working.filter_map(|slot| slot.report.sources.clone()).reduce(|one, other| {
+            let failing_ms = |worst: &FailingSource| worst.failing_ms;
+            SourcesReport {
+                up: one.up.saturating_add(other.up),
+                slow: one.slow.saturating_add(other.slow),
+                failing: one.failing.saturating_add(other.failing),
+                overdue: one.overdue.saturating_add(other.overdue),
+                worst: [one.worst, other.worst].into_iter().flatten().max_by_key(failing_ms),
+            }
+        })
     }
 
     pub(super) fn tick_summary(&mut self) {
@@ -191,6 +222,7 @@ impl Pool {
             let sinks = self.children.recorder.stats.sinks.iter().filter(|sink| !sink.trouble.is_empty());
             reasons.extend(sinks.map(|sink| format!("sink {}: {}", sink.name, sink.trouble)));
         }
+        reasons.extend(self.gateway_trouble());
         for feed in self.feeds.ids() {
             let name = self.feed_name(feed);
             match self.feed_health(feed) {

@@ -3,6 +3,7 @@
 //! Each carries the generation of the child it is about: what a former process still sends is ignored by the pool.
 
 use std::time::Duration;
+use touchline_common::ipc::messages::gateway::FromGateway;
 use touchline_common::ipc::messages::recorder::FromRecorder;
 use touchline_common::ipc::messages::worker::FromWorker;
 use touchline_common::model::{Epoch, FeedId, Generation, MatchId, MatchKey, SlotId};
@@ -18,18 +19,22 @@ pub enum Child {
 
 impl Child {
     pub const RECORDER: Child = Child::Service(ServiceKind::Recorder);
+    pub const GATEWAY: Child = Child::Service(ServiceKind::Gateway);
 }
 
 /// A child that is no worker: there is one of each. What its life needs is a row of `children::service`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ServiceKind {
     Recorder,
+    /// There is one only where it is to listen.
+    Gateway,
 }
 
 impl ServiceKind {
     pub fn as_str(self) -> &'static str {
         match self {
             ServiceKind::Recorder => "recorder",
+            ServiceKind::Gateway => "gateway",
         }
     }
 }
@@ -59,6 +64,10 @@ pub enum Input {
     Recorder {
         generation: Generation,
         message: FromRecorder,
+    },
+    Gateway {
+        generation: Generation,
+        message: FromGateway,
     },
     /// A child's control channel ended or carried a bad frame; the child is not reaped yet.
     ChannelClosed {

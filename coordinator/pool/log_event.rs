@@ -64,31 +64,40 @@ macro_rules! log_events {
 log_events! {
     Info Spawned { child: Child, generation: Generation, feed: Option<FeedId> }
         "worker.spawned" = "a worker's process exists",
-        "recorder.spawned" = "the recorder's process exists";
+        "recorder.spawned" = "the recorder's process exists",
+        "gateway.spawned" = "the gateway's process exists";
     Warn SpawnFailed { child: Child, generation: Generation, error: String }
         "worker.spawn_failed" = "the process could not be started; another attempt follows",
-        "recorder.spawn_failed" = "the process could not be started; another attempt follows";
+        "recorder.spawn_failed" = "the process could not be started; another attempt follows",
+        "gateway.spawn_failed" = "the process could not be started; another attempt follows";
     Debug Ready { child: Child, generation: Generation, took_ms: u64 }
         "worker.ready" = "it takes work",
-        "recorder.ready" = "it takes channels";
+        "recorder.ready" = "it takes channels",
+        "gateway.ready" = "it listens";
     Warn Died { child: Child, generation: Generation, why: String, matches: usize, at: Option<MatchId>, retry_ms: Option<u64>, recovered_ms: Option<u64> }
         "worker.died" = "unexpected death; what was followed of its `matches` is followed again `recovered_ms` later; at once and without `recovered_ms` where nothing was followed; `match` is the match that it was working on, if any; without `retry_ms` it is not restarted",
-        "recorder.died" = "unexpected death; another was ready `recovered_ms` later, workers kept their observations; at once and without `recovered_ms` where the one before it was not replaced yet";
+        "recorder.died" = "unexpected death; another was ready `recovered_ms` later, workers kept their observations; at once and without `recovered_ms` where the one before it was not replaced yet",
+        "gateway.died" = "unexpected death; another was ready `recovered_ms` later, and clients can connect again; at once and without `recovered_ms` where the one before it was not replaced yet";
     Error DiedForGood { child: Child, generation: Generation, why: String, matches: usize, at: Option<MatchId>, retry_ms: Option<u64>, missing: usize }
         "worker.died" = "unexpected death; `missing` of the matches that it followed were not followed again half a minute later",
-        "recorder.died" = "unexpected death; none was ready half a minute later: nothing is recorded";
+        "recorder.died" = "unexpected death; none was ready half a minute later: nothing is recorded",
+        "gateway.died" = "unexpected death; none was ready half a minute later: no client is served";
     Info Left { child: Child, generation: Generation, why: String }
         "worker.left" = "it exited as requested, or had announced its exit",
-        "recorder.left" = "it exited as requested";
+        "recorder.left" = "it exited as requested",
+        "gateway.left" = "it exited as requested, or had announced its exit";
     Error Parked { child: Child, why: String, for_ms: Option<u64> }
         "worker.parked" = "it died too often; without `for_ms` only an operator ends that",
-        "recorder.parked" = "it died too often";
+        "recorder.parked" = "it died too often",
+        "gateway.parked" = "it died too often";
     Warn Kill { child: Child, generation: Generation, signal: Signal, why: String }
         "worker.kill" = "it did not leave as asked and is sent a signal",
-        "recorder.kill" = "it did not leave as asked and is sent a signal";
+        "recorder.kill" = "it did not leave as asked and is sent a signal",
+        "gateway.kill" = "it did not leave as asked and is sent a signal";
     Debug Condemned { child: Child, generation: Generation, signal: Signal, why: String }
         "worker.kill" = "it is given up on and sent a signal; the line of its death says why",
-        "recorder.kill" = "it is given up on and sent a signal; the line of its death says why";
+        "recorder.kill" = "it is given up on and sent a signal; the line of its death says why",
+        "gateway.kill" = "it is given up on and sent a signal; the line of its death says why";
     Warn Silent { worker: SlotId, silent_ms: u64, matches: usize }
         "worker.silent" = "no report; its matches are followed elsewhere as well";
     Info Back { worker: SlotId, silent_ms: u64 }
@@ -264,6 +273,7 @@ impl Field for Child {
         match self {
             Child::Worker(_) => 0,
             Child::Service(ServiceKind::Recorder) => 1,
+            Child::Service(ServiceKind::Gateway) => 2,
         }
     }
 

@@ -15,6 +15,7 @@ mod input;
 mod log_event;
 mod operate;
 mod placement;
+mod quota;
 mod saved;
 mod settings;
 mod show;
@@ -30,7 +31,8 @@ mod tests;
 pub use action::{Action, Answer, Signal};
 pub use input::{Child, Command, Exit, Input, RequestId, ServiceKind, Urgency, Usage, Work};
 pub use log_event::LogEvent;
-pub use saved::{SavedAssignmentV1, SavedCapV2, SavedSlotV1, SavedStateError, SavedStateV2};
+pub use quota::QuotaPlan;
+pub use saved::{SavedAssignmentV1, SavedCapV2, SavedQuotaV3, SavedSlotV1, SavedStateError, SavedStateV3};
 pub use settings::{
     ConnectionLimits, DeathTiming, FeedPlan, Linger, MatchSource, PlacementTiming, ProcessTiming, Selection,
     Settings, Timing,
@@ -41,6 +43,7 @@ use action::Actions;
 use catalog::Catalog;
 use children::Children;
 use children::deaths::Ending;
+use children::gateway::Gateway;
 use children::jitter::Jitter;
 use children::life::{Event, Life, Outcome};
 use children::slot::Slot;
@@ -60,6 +63,8 @@ use touchline_common::model::{Generation, SlotId};
 pub struct Pool {
     config: PoolConfig,
     timing: Timing,
+    /// The time of day at its start, seconds since 1970 UTC.
+    started_at: i64,
     now: Duration,
     last_tick: Option<Duration>,
     catalog: Catalog,
@@ -90,15 +95,16 @@ const SAVE_EVERY: Duration = Duration::from_secs(5);
 
 impl Pool {
     /// A pool that has not started anything: the first `Tick` does. `saved` is what an earlier run left.
-    pub fn new(settings: Settings, saved: Option<&SavedStateV2>) -> Self {
-        let Settings { pool: config, feeds, seed, timing } = settings;
+    pub fn new(settings: Settings, saved: Option<&SavedStateV3>) -> Self {
+        let Settings { pool: config, feeds, seed, started_at, timing, has_gateway } = settings;
         let recorder = Generation(saved.map_or(0, |saved| saved.recorder_generation));
         let mut pool = Pool {
+            started_at,
             now: Duration::ZERO,
             last_tick: None,
             catalog: Catalog::default(),
             placement: Placement::new(saved.map_or(0, |saved| saved.highest_epoch)),
-            children: Children::new(&config, recorder),
+            children: Children::new(&config, recorder, has_gateway.then(Gateway::new)),
             jitter: Jitter::new(seed),
             feeds: Feeds::new(feeds),
             requests: BTreeMap::new(),
@@ -128,6 +134,7 @@ impl Pool {
             }
             Input::Worker { slot, generation, message } => self.on_worker_message(slot, generation, message),
             Input::Recorder { generation, message } => self.on_recorder_message(generation, message),
+            Input::Gateway { generation, message } => self.on_gateway_message(generation, message),
             Input::ChannelClosed { child, generation, why } => self.channel_closed(child, generation, &why),
             Input::Exited { child, generation, exit, usage, at } => {
                 self.child_exited(child, generation, exit, Ending { usage, at, ..Ending::default() });
@@ -212,6 +219,11 @@ impl Pool {
             feed.list.forgive(late);
         }
         self.out.log(LogEvent::Late { late_ms: millis(late) });
+    }
+
+    /// The time of day, seconds since 1970 UTC: only for what the calendar decides.
+    fn time(&self) -> i64 {
+        self.started_at.saturating_add(i64::try_from(self.now.as_secs()).unwrap_or(i64::MAX))
     }
 
     fn slot(&self, slot: SlotId) -> Option<&Slot> {

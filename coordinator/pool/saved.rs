@@ -1,18 +1,47 @@
-//! What outlives the coordinator: the highest epoch, who had which match, how each slot fared, which caps were learned.
+//! What outlives the coordinator: the highest epoch, who had which match, how each slot fared, which caps were learned,
+//! and what was given out of a quota.
 //!
-//! Invariant: the shape of `SavedStateV1` and `SavedStateV2` never changes (golden tests hold them); what must change becomes a
-//! `V3`. The newest is written, all are read.
+//! Invariant: the shape of `SavedStateV1` to `SavedStateV3` never changes (golden tests hold them); what must change becomes a
+//! `V4`. The newest is written, all are read.
 //! Feeds are named, not numbered, since a configuration may change between two runs. Assignments are hints only.
 
 use super::cap::FeedCap;
+use super::quota::Spent;
 use super::{Pool, WORKERS_MAX};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use touchline_common::model::{Generation, SlotId};
 
-pub(super) const VERSION: u32 = 2;
+pub(super) const VERSION: u32 = 3;
 
-/// The saved state, version 2, written as JSON.
+/// The saved state, version 3, written as JSON.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SavedStateV3 {
+    /// 3.
+    pub version: u32,
+    pub highest_epoch: u64,
+    /// The generation of the recorder's last start.
+    pub recorder_generation: u32,
+    pub slots: Vec<SavedSlotV1>,
+    pub assignments: Vec<SavedAssignmentV1>,
+    /// What servers grant one connection, where it is less than configured.
+    pub learned_caps: Vec<SavedCapV2>,
+    /// Of each feed with a quota.
+    pub quotas: Vec<SavedQuotaV3>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SavedQuotaV3 {
+    pub feed: String,
+    /// Since 1970 UTC.
+    pub day: i64,
+    /// Requests that were given out on that day.
+    pub spent: u64,
+}
+
+/// The saved state, version 2: nothing was known of quotas then.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SavedStateV2 {
@@ -92,10 +121,24 @@ impl fmt::Display for SavedStateError {
 
 impl std::error::Error for SavedStateError {}
 
+impl From<SavedStateV2> for SavedStateV3 {
+    fn from(old: SavedStateV2) -> Self {
+        SavedStateV3 {
+            version: VERSION,
+            highest_epoch: old.highest_epoch,
+            recorder_generation: old.recorder_generation,
+            slots: old.slots,
+            assignments: old.assignments,
+            learned_caps: old.learned_caps,
+            quotas: Vec::new(),
+        }
+    }
+}
+
 impl From<SavedStateV1> for SavedStateV2 {
     fn from(old: SavedStateV1) -> Self {
         SavedStateV2 {
-            version: VERSION,
+            version: 2,
             highest_epoch: old.highest_epoch,
             recorder_generation: old.recorder_generation,
             slots: old.slots,
@@ -105,7 +148,7 @@ impl From<SavedStateV1> for SavedStateV2 {
     }
 }
 
-impl SavedStateV2 {
+impl SavedStateV3 {
     /// The state as it is written.
     ///
     /// # Errors
@@ -116,7 +159,7 @@ impl SavedStateV2 {
         Ok(text)
     }
 
-    /// Reads what [`SavedStateV2::to_json`] wrote, or an older program.
+    /// Reads what [`SavedStateV3::to_json`] wrote, or an older program.
     ///
     /// # Errors
     /// [`SavedStateError`] when it is damaged or newer than this program.
@@ -127,17 +170,17 @@ impl SavedStateV2 {
         }
         let Version { version } = serde_json::from_str(text).map_err(SavedStateError::Shape)?;
         match version {
-            1 => {
-                serde_json::from_str(text).map(|old: SavedStateV1| old.into()).map_err(SavedStateError::Shape)
-            }
-            2 => serde_json::from_str(text).map_err(SavedStateError::Shape),
-            _ => Err(SavedStateError::Version(version)),
+            1 => serde_json::from_str(text).map(|old: SavedStateV1| SavedStateV2::from(old).into()),
+            2 => serde_json::from_str(text).map(|old: SavedStateV2| old.into()),
+            3 => serde_json::from_str(text),
+            _ => return Err(SavedStateError::Version(version)),
         }
+        .map_err(SavedStateError::Shape)
     }
 }
 
 impl Pool {
-    pub(super) fn remember(&mut self, saved: &SavedStateV2) {
+    pub(super) fn remember(&mut self, saved: &SavedStateV3) {
         for kept in &saved.slots {
             // There may have been more workers then; their numbers go on where they ended.
             if kept.slot <= WORKERS_MAX {
@@ -155,6 +198,12 @@ impl Pool {
                 feed.cap = FeedCap::new(feed.plan.cap, Some(kept.cap));
             }
         }
+        for kept in &saved.quotas {
+            let feed = self.feeds.by_name(&kept.feed).map(|feed| &mut self.feeds[feed]);
+            if let Some(quota) = feed.and_then(|feed| feed.quota.as_mut()) {
+                quota.remember(Spent { day: kept.day, requests: kept.spent });
+            }
+        }
         for kept in &saved.assignments {
             if let Some(feed) = self.feeds.by_name(&kept.feed) {
                 self.feeds[feed].hints.insert(kept.id.as_str().into(), SlotId(kept.slot));
@@ -162,7 +211,7 @@ impl Pool {
         }
     }
 
-    pub fn saved_state(&self) -> SavedStateV2 {
+    pub fn saved_state(&self) -> SavedStateV3 {
         let slots =
             self.children.slots.iter().filter(|slot| slot.life.generation.0 > 0).map(|slot| SavedSlotV1 {
                 slot: slot.id.0,
@@ -191,13 +240,18 @@ impl Pool {
         let learned_caps = self.feeds.iter().filter_map(|feed| {
             Some(SavedCapV2 { feed: feed.plan.name.clone(), cap: feed.cap.learner.learned()? })
         });
-        SavedStateV2 {
+        let quotas = self.feeds.iter().filter_map(|feed| {
+            let Spent { day, requests } = feed.quota.as_ref()?.spent();
+            Some(SavedQuotaV3 { feed: feed.plan.name.clone(), day, spent: requests })
+        });
+        SavedStateV3 {
             version: VERSION,
             highest_epoch: self.placement.epochs.highest_possible(),
             recorder_generation: self.children.recorder.life.generation.0,
             slots: slots.collect(),
             assignments: assignments.chain(hints).collect(),
             learned_caps: learned_caps.collect(),
+            quotas: quotas.collect(),
         }
     }
 }
@@ -252,6 +306,24 @@ mod tests {
 }
 "#;
 
+    /// Never edit either.
+    const GOLDEN_3: &str = r#"{
+  "version": 3,
+  "highest_epoch": 3000,
+  "recorder_generation": 4,
+  "slots": [],
+  "assignments": [],
+  "learned_caps": [],
+  "quotas": [
+    {
+      "feed": "api",
+      "day": 20423,
+      "spent": 1234
+    }
+  ]
+}
+"#;
+
     fn golden() -> SavedStateV1 {
         SavedStateV1 {
             version: 1,
@@ -274,7 +346,7 @@ mod tests {
     fn the_shape_of_version_1_never_changes() {
         let written = format!("{}\n", serde_json::to_string_pretty(&golden()).unwrap());
         assert_eq!(written, GOLDEN);
-        assert_eq!(SavedStateV2::from_json(GOLDEN).unwrap(), golden().into());
+        assert_eq!(SavedStateV3::from_json(GOLDEN).unwrap(), SavedStateV2::from(golden()).into());
     }
 
     #[test]
@@ -286,20 +358,34 @@ mod tests {
             learned_caps: vec![SavedCapV2 { feed: "inplay".into(), cap: 37 }],
             ..SavedStateV2::default()
         };
-        assert_eq!(golden.to_json().unwrap(), GOLDEN_2);
-        assert_eq!(SavedStateV2::from_json(GOLDEN_2).unwrap(), golden);
+        let written = format!("{}\n", serde_json::to_string_pretty(&golden).unwrap());
+        assert_eq!(written, GOLDEN_2);
+        assert_eq!(SavedStateV3::from_json(GOLDEN_2).unwrap(), golden.into());
+    }
+
+    #[test]
+    fn the_shape_of_version_3_never_changes() {
+        let golden = SavedStateV3 {
+            version: 3,
+            highest_epoch: 3000,
+            recorder_generation: 4,
+            quotas: vec![SavedQuotaV3 { feed: "api".into(), day: 20_423, spent: 1_234 }],
+            ..SavedStateV3::default()
+        };
+        assert_eq!(golden.to_json().unwrap(), GOLDEN_3);
+        assert_eq!(SavedStateV3::from_json(GOLDEN_3).unwrap(), golden);
     }
 
     #[test]
     fn a_newer_state_is_refused_by_its_version_not_by_its_shape() {
-        let error = SavedStateV2::from_json(r#"{"version":3,"anything":[]}"#).unwrap_err();
-        assert!(error.to_string().contains("version 3"), "{error}");
+        let error = SavedStateV3::from_json(r#"{"version":4,"anything":[]}"#).unwrap_err();
+        assert!(error.to_string().contains("version 4"), "{error}");
     }
 
     #[test]
     fn a_damaged_state_is_an_error_and_no_panic() {
         for cut in 0..GOLDEN.len() - 3 {
-            assert!(SavedStateV2::from_json(&GOLDEN[..cut]).is_err(), "cut at {cut}");
+            assert!(SavedStateV3::from_json(&GOLDEN[..cut]).is_err(), "cut at {cut}");
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Invariants: each feed is at the index of its `FeedId`; slots are numbered from 1 to `max_workers` and one, for drains.
 //! Callers: the coordinator's shell builds it once; the simulation builds small ones.
 
+use super::quota::QuotaPlan;
 use std::time::Duration;
 use touchline_common::config::{MatchFilter, PoolConfig, Template, WaitingKey};
 use touchline_common::model::MatchId;
@@ -13,7 +14,11 @@ pub struct Settings {
     /// The feeds, each at its `FeedId`.
     pub feeds: Vec<FeedPlan>,
     pub seed: u64,
+    /// The time of day at the coordinator's start, seconds since 1970 UTC.
+    pub started_at: i64,
     pub timing: Timing,
+    /// Whether there is to be a gateway.
+    pub has_gateway: bool,
 }
 
 /// One feed, as far as placing its matches goes.
@@ -27,6 +32,8 @@ pub struct FeedPlan {
     /// Subscriptions that each connection needs for itself (`time_topic`), part of `cap`.
     pub own_subscriptions: u32,
     pub connections: ConnectionLimits,
+    /// Of requests, of all workers; none if they may make any number.
+    pub quota: Option<QuotaPlan>,
     /// Templates of a match's topics: `{ID}` is an attribute of the list's event node, `{CL.ID}` of an ancestor;
     /// `{ID}` without such an attribute is the match id.
     pub match_topics: Vec<Template>,

@@ -9,11 +9,11 @@ use crate::pool::catalog::matches::{Assignment, Match, Need};
 use crate::pool::children::life::State;
 use crate::pool::children::slot::Slot;
 use touchline_common::control::views::{
-    DaemonState, FeedView, HealthView, LagView, MatchView, MatchViewState, MatchesCount, RecorderView,
-    SinkView, StatusView, WorkerView, WorkersCount,
+    DaemonState, FailingView, FeedView, HealthView, LagView, MatchView, MatchViewState, MatchesCount,
+    RecorderView, SinkView, SourcesView, StatusView, WorkerView, WorkersCount,
 };
 use touchline_common::ipc::messages::recorder::SinkStats;
-use touchline_common::ipc::messages::worker::MatchState;
+use touchline_common::ipc::messages::worker::{MatchState, SourcesReport};
 use touchline_common::model::{FeedId, MatchKey, SlotId};
 
 /// Which matches `matches` shows; what is absent does not count.
@@ -58,6 +58,7 @@ impl Pool {
                 gaps_open: stats.gaps_open,
                 trouble: stats.trouble.clone(),
             },
+            gateway: self.gateway_view(),
             deaths: self.death_views(wall_us),
             ..StatusView::default()
         }
@@ -211,7 +212,7 @@ impl Pool {
     }
 
     fn feed_view(&self, feed: FeedId) -> FeedView {
-        let Feed { plan, cap, list, .. } = &self.feeds[feed];
+        let Feed { plan, cap, list, quota, .. } = &self.feeds[feed];
         let working = || self.children.of(feed).filter(|slot| slot.life.works());
         let sum = |of: fn(&Slot) -> u32| working().map(|slot| u64::from(of(slot))).sum();
         let (state, why) = self.feed_health(feed);
@@ -230,9 +231,26 @@ impl Pool {
             audits: counts.audits,
             audits_missed: counts.missed,
             learned_cap: cap.learner.learned(),
+            sources: self.sources_of(feed).map(sources_view),
+            quota: quota.as_ref().map(|quota| quota.view(self.time())),
             why,
         }
     }
+}
+
+fn sources_view(sources: SourcesReport) -> SourcesView {
+    let worst = sources.worst.map(|worst| FailingView {
+        source: worst.name,
+        why: worst.why,
+        failing_s: seconds(worst.failing_ms),
+        next_s: seconds(worst.next_ms),
+    });
+    let [up, slow, failing] = [sources.up, sources.slow, sources.failing].map(u64::from);
+    SourcesView { up, slow, failing, worst }
+}
+
+fn seconds(ms: u64) -> f64 {
+    ms as f64 / 1_000.0
 }
 
 fn state_of(a_match: &Match) -> MatchViewState {
@@ -251,7 +269,6 @@ fn state_of(a_match: &Match) -> MatchViewState {
 }
 
 fn sink_view(sink: &SinkStats) -> SinkView {
-    let seconds = |ms: u64| ms as f64 / 1_000.0;
     SinkView {
         name: sink.name.clone(),
         kind: sink.kind.clone(),

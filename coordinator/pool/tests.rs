@@ -8,14 +8,17 @@ use touchline_common::config::{Dur, WaitingKey};
 use touchline_common::control::views::{DaemonState, DeathView, MatchView, MatchViewState};
 use touchline_common::ipc::PROTO;
 use touchline_common::ipc::messages::Hello;
+use touchline_common::ipc::messages::gateway::{FromGateway, GatewayStats};
 use touchline_common::ipc::messages::recorder::{FromRecorder, Owner, RecorderStats};
 use touchline_common::ipc::messages::worker::{
-    ConnectionState, FromWorker, ListChange, LoadReport, MatchReport, MatchState, ReleaseReason,
+    ConnectionState, FailingSource, FromWorker, ListChange, LoadReport, MatchReport, MatchState,
+    ReleaseReason, SourcesReport,
 };
 use touchline_common::model::{Epoch, FeedId, Listing, MatchId, MatchKey};
 
 mod answers;
 mod deaths;
+mod gateway;
 mod listed;
 mod running;
 
@@ -43,6 +46,7 @@ fn plan() -> FeedPlan {
         cap: 5,
         own_subscriptions: 0,
         connections: ConnectionLimits { most: 64, per_s: 20.0 },
+        quota: None,
         match_topics: vec!["6V{ID}".parse().unwrap()],
         source: MatchSource::List,
         waiting_order: vec![WaitingKey::InPlay, WaitingKey::Start],
@@ -65,7 +69,9 @@ fn config(max_workers: u16) -> Settings {
         },
         feeds: vec![plan()],
         seed: 1,
+        started_at: 0,
         timing: Timing::default(),
+        has_gateway: false,
     }
 }
 
@@ -73,6 +79,7 @@ fn config(max_workers: u16) -> Settings {
 fn pid(child: Child, generation: Generation) -> u32 {
     match child {
         Child::RECORDER => 900_000 + generation.0,
+        Child::GATEWAY => 800_000 + generation.0,
         Child::Worker(slot) => u32::from(slot.0) * 1_000 + generation.0,
     }
 }
@@ -96,7 +103,7 @@ impl Bed {
         Bed::after(config, None)
     }
 
-    fn after(config: Settings, saved: Option<&SavedStateV2>) -> Bed {
+    fn after(config: Settings, saved: Option<&SavedStateV3>) -> Bed {
         let pool = Pool::new(config, saved);
         let mut bed = Bed { pool, now: ms(0), log: Vec::new(), seen: BTreeMap::new(), mute: false };
         bed.give(Input::Tick);
@@ -120,6 +127,7 @@ impl Bed {
                 let hello = Hello { proto_min: PROTO, proto_max: PROTO, build: String::new(), pid: 9 };
                 let said = match child {
                     Child::RECORDER => Input::Recorder { generation, message: FromRecorder::Hello(hello) },
+                    Child::GATEWAY => Input::Gateway { generation, message: FromGateway::Hello(hello) },
                     Child::Worker(slot) => {
                         self.seen.insert(slot, (generation, 0));
                         worker(slot, generation, FromWorker::Hello(hello))
@@ -130,6 +138,10 @@ impl Bed {
             Action::Welcome { child: Child::RECORDER, generation, .. } => {
                 let message = FromRecorder::Ready { highest_epoch: Epoch(500), token: 1 };
                 vec![Input::Recorder { generation, message }]
+            }
+            Action::Welcome { child: Child::GATEWAY, generation, .. } => {
+                let message = FromGateway::Ready { address: "127.0.0.1:1".into() };
+                vec![Input::Gateway { generation, message }]
             }
             Action::Welcome { child: Child::Worker(slot), generation, .. } if !self.mute => {
                 let state = ConnectionState::Up;
@@ -169,6 +181,11 @@ impl Bed {
             let generation = self.pool.children.recorder.life.generation;
             let message = FromRecorder::Stats(RecorderStats::default());
             self.give(Input::Recorder { generation, message });
+            if let Some(gateway) = &self.pool.children.gateway {
+                let generation = gateway.life.generation;
+                let message = FromGateway::Stats(GatewayStats::default());
+                self.give(Input::Gateway { generation, message });
+            }
             self.give(Input::Tick);
         }
     }

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use touchline_common::ipc::messages::Hello;
+use touchline_common::ipc::messages::gateway::{FromGateway, ToGateway};
 use touchline_common::ipc::messages::recorder::{FromRecorder, ToRecorder};
 use touchline_common::ipc::messages::worker::{FromWorker, ToWorker};
 use touchline_common::ipc::{Channel, ChannelError, FrameError, PROTO, ReadOutcome};
@@ -32,6 +33,7 @@ const FRAME_FAMILY: u8 = 0x74;
 enum Link {
     Worker(Channel<FromWorker, ToWorker>),
     Recorder(Channel<FromRecorder, ToRecorder>),
+    Gateway(Channel<FromGateway, ToGateway>),
 }
 
 #[derive(Debug)]
@@ -58,6 +60,7 @@ pub enum ChildState {
 pub enum Message {
     Worker(FromWorker, u32),
     Recorder(FromRecorder, u32),
+    Gateway(FromGateway),
 }
 
 /// Every child that is not gone.
@@ -193,6 +196,7 @@ impl Children {
         match self.link(child) {
             Some(Link::Worker(channel)) => channel.peer_closed(),
             Some(Link::Recorder(channel)) => channel.peer_closed(),
+            Some(Link::Gateway(channel)) => channel.peer_closed(),
             None => {}
         }
     }
@@ -205,6 +209,7 @@ impl Children {
         match self.link(child) {
             Some(Link::Worker(channel)) => channel.read(),
             Some(Link::Recorder(channel)) => channel.read(),
+            Some(Link::Gateway(channel)) => channel.read(),
             None => Ok(ReadOutcome::Drained),
         }
     }
@@ -221,6 +226,7 @@ impl Children {
             Some(Link::Recorder(channel)) => {
                 channel.next()?.map(|(message, request, _)| Message::Recorder(message, request))
             }
+            Some(Link::Gateway(channel)) => channel.next()?.map(|(message, _, _)| Message::Gateway(message)),
             None => None,
         })
     }
@@ -239,7 +245,7 @@ impl Children {
         match (self.link(child), fd) {
             (Some(Link::Worker(channel)), Some(fd)) => channel.send_fd(message, request, fd),
             (Some(Link::Worker(channel)), None) => channel.send(message, request),
-            (Some(Link::Recorder(_)) | None, _) => Ok(()),
+            (Some(Link::Recorder(_) | Link::Gateway(_)) | None, _) => Ok(()),
         }
     }
 
@@ -256,7 +262,19 @@ impl Children {
         match (self.link(Child::RECORDER), fd) {
             (Some(Link::Recorder(channel)), Some(fd)) => channel.send_fd(message, request, fd),
             (Some(Link::Recorder(channel)), None) => channel.send(message, request),
-            (Some(Link::Worker(_)) | None, _) => Ok(()),
+            (Some(Link::Worker(_) | Link::Gateway(_)) | None, _) => Ok(()),
+        }
+    }
+
+    /// Queues a message to the gateway, if there is one to take it.
+    ///
+    /// # Errors
+    /// [`ChannelError`]: close it.
+    pub fn send_gateway(&mut self, message: &ToGateway, fd: Option<OwnedFd>) -> Result<(), ChannelError> {
+        match (self.link(Child::GATEWAY), fd) {
+            (Some(Link::Gateway(channel)), Some(fd)) => channel.send_fd(message, 0, fd),
+            (Some(Link::Gateway(channel)), None) => channel.send(message, 0),
+            (Some(Link::Worker(_) | Link::Recorder(_)) | None, _) => Ok(()),
         }
     }
 
@@ -268,7 +286,8 @@ impl Children {
             let flushed = match link {
                 Link::Worker(channel) if channel.queued() > 0 => channel.flush().map(|_| channel.queued()),
                 Link::Recorder(channel) if channel.queued() > 0 => channel.flush().map(|_| channel.queued()),
-                Link::Worker(_) | Link::Recorder(_) => Ok(0),
+                Link::Gateway(channel) if channel.queued() > 0 => channel.flush().map(|_| channel.queued()),
+                Link::Worker(_) | Link::Recorder(_) | Link::Gateway(_) => Ok(0),
             };
             if let Err(error) = flushed.and_then(|unsent| watch.unsent(registry, unsent)) {
                 broken.push((*child, error));
@@ -340,6 +359,7 @@ fn open(child: Child, channel: OwnedFd, token: Token, registry: &Registry) -> io
     let link = match child {
         Child::Worker(_) => Link::Worker(Channel::new(channel, IN_LIMIT, OUT_LIMIT)?),
         Child::RECORDER => Link::Recorder(Channel::new(channel, IN_LIMIT, OUT_LIMIT)?),
+        Child::GATEWAY => Link::Gateway(Channel::new(channel, IN_LIMIT, OUT_LIMIT)?),
     };
     let watch = Watch::new(registry, link.fd(), token)?;
     Ok((link, watch))
@@ -360,6 +380,7 @@ impl Link {
         match self {
             Link::Worker(channel) => channel.as_raw_fd(),
             Link::Recorder(channel) => channel.as_raw_fd(),
+            Link::Gateway(channel) => channel.as_raw_fd(),
         }
     }
 }

@@ -11,7 +11,8 @@ use super::spawn::Output;
 use super::state_file;
 use crate::control::{Clients, Permissions};
 use crate::pool::{
-    ConnectionLimits, FeedPlan, Linger, MatchSource, Pool, SavedStateV2, Selection, Settings, Timing,
+    ConnectionLimits, FeedPlan, Linger, MatchSource, Pool, QuotaPlan, SavedStateV3, Selection, Settings,
+    Timing,
 };
 use std::fmt;
 use std::fs;
@@ -99,8 +100,15 @@ fn daemon(
         log::warn!(feed = feed.name.as_str(), why = INSECURE; "feed.insecure");
     }
     let recorder_output = if config.streams.ndjson == "-" { Output::Ours } else { Output::Nowhere };
-    let setup =
-        Setup { log_file, feed_names, sharings: sharings(config), child_config, recorder_output, tick };
+    let setup = Setup {
+        log_file,
+        feed_names,
+        sharings: sharings(config),
+        child_config,
+        control_socket: socket.to_owned(),
+        recorder_output,
+        tick,
+    };
     Daemon::new(setup, Pool::new(pool_config, saved.as_ref()), clients, signals, log, state_path)
         .and_then(|daemon| daemon.run(matches_files))
         .map_err(|e| failed("the loop", e))
@@ -143,10 +151,10 @@ fn lock(folder: &Path) -> Result<FileLock, RunError> {
 }
 
 /// What an earlier run left. A state that cannot be read is no reason not to run: the store knows the epochs, too.
-fn saved_state(path: &Path) -> Option<SavedStateV2> {
+fn saved_state(path: &Path) -> Option<SavedStateV3> {
     let read = state_file::read(path).map_err(|error| error.to_string());
     let state = read.and_then(|bytes| {
-        let state = bytes.map(|bytes| SavedStateV2::from_json(&String::from_utf8_lossy(&bytes)));
+        let state = bytes.map(|bytes| SavedStateV3::from_json(&String::from_utf8_lossy(&bytes)));
         state.transpose().map_err(|error| error.to_string())
     });
     state.unwrap_or_else(|error| {
@@ -160,7 +168,9 @@ fn settings(config: &Config) -> Settings {
         pool: config.pool.clone(),
         feeds: config.feed.iter().map(feed_plan).collect(),
         seed: u64::from(std::process::id()),
+        started_at: jiff::Timestamp::now().as_second(),
         timing: Timing::default(),
+        has_gateway: !config.gateway.listen.is_empty(),
     }
 }
 
@@ -181,6 +191,7 @@ fn feed_plan(feed: &config::FeedConfig) -> FeedPlan {
             most: u16::try_from(feed.max_connections).unwrap_or(u16::MAX),
             per_s: feed.connects_per_s,
         },
+        quota: quota(feed),
         match_topics: follows.match_topics,
         source,
         waiting_order: feed.waiting_order.clone(),
@@ -190,6 +201,11 @@ fn feed_plan(feed: &config::FeedConfig) -> FeedPlan {
         break_before_make: feed.break_before_make,
         learns_cap: learns_cap(feed),
     }
+}
+
+fn quota(feed: &config::FeedConfig) -> Option<QuotaPlan> {
+    let per_day = feed.poll.quota_per_day;
+    (per_day > 0).then(|| QuotaPlan { per_day, batch: feed.poll.batch() })
 }
 
 fn linger(kind: config::FeedKind) -> Linger {

@@ -234,6 +234,7 @@ impl Path {
                 | Event::Interrupted { .. }
                 | Event::Refused { .. }
                 | Event::Unchanged { .. }
+                | Event::RoundEnd { .. }
                 | Event::QueueDepth(_)
                 | Event::Skipped(_) => continue,
             };

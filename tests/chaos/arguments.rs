@@ -1,13 +1,15 @@
 //! The words of the command line as what is wanted. Pure; the words that `main` gives to its own processes are among them.
 
 use std::time::Duration;
-use touchline_chaos::{Fault, Options, SITES_MAX, Which, sites_for};
+use touchline_chaos::{Fault, FeedChoice, Options, SITES_MAX, Which, sites_for};
 
-pub(crate) const USAGE: &str = "usage: chaos --faults N --seed S [--sites K] [--rate DIFFS_PER_S] [--matches N] [--multiplex CONNECTIONS] [--slack MS] [--quick] [--only FAULT]
+pub(crate) const USAGE: &str = "usage: chaos --faults N --seed S [--sites K] [--rate DIFFS_PER_S] [--matches N] [--feed matches|rooms] [--multiplex CONNECTIONS] [--slack MS] [--quick] [--only FAULT]
        chaos --matrix [NAME…] [--list]";
 
 /// Connections of one process: with more, a kill would be one of everything.
 const CONNECTIONS_MAX: usize = 8;
+/// Messages a second of all rooms, unless it is said: what some twenty minutes bring is still held against the truth at once.
+const ROOMS_RATE: f64 = 400.0;
 
 /// What is wanted.
 #[derive(Clone, Debug)]
@@ -47,7 +49,7 @@ pub(crate) fn parse(words: impl Iterator<Item = String>) -> Result<Wanted, Strin
 
 fn parse_faults(mut words: impl Iterator<Item = String>) -> Result<Wanted, String> {
     let mut options = Options::default();
-    let (mut sites, mut site) = (None, None);
+    let (mut sites, mut site, mut rate) = (None, None, None);
     while let Some(word) = words.next() {
         if word == "--quick" {
             options.which = Which::Quick;
@@ -58,7 +60,8 @@ fn parse_faults(mut words: impl Iterator<Item = String>) -> Result<Wanted, Strin
         match word.as_str() {
             "--faults" => options.faults = value.parse().map_err(|_| bad())?,
             "--seed" => options.seed = value.parse().map_err(|_| bad())?,
-            "--rate" => options.rate = value.parse().map_err(|_| bad())?,
+            "--rate" => rate = Some(value.parse().map_err(|_| bad())?),
+            "--feed" => options.feed = feed(&value)?,
             "--matches" => options.matches = value.parse().map_err(|_| bad())?,
             "--multiplex" => options.connections = value.parse().map_err(|_| bad())?,
             "--only" => {
@@ -74,6 +77,10 @@ fn parse_faults(mut words: impl Iterator<Item = String>) -> Result<Wanted, Strin
     if !(1..=CONNECTIONS_MAX).contains(&options.connections) {
         return Err(format!("--multiplex {}: expected 1 to {CONNECTIONS_MAX}", options.connections));
     }
+    options.rate = rate.unwrap_or(match options.feed {
+        FeedChoice::Matches => options.rate,
+        FeedChoice::Rooms => ROOMS_RATE,
+    });
     let sites = sites.unwrap_or_else(|| sites_for(options.faults));
     if !(1..=SITES_MAX).contains(&sites) {
         return Err(format!("--sites {sites}: expected 1 to {SITES_MAX}"));
@@ -82,6 +89,14 @@ fn parse_faults(mut words: impl Iterator<Item = String>) -> Result<Wanted, Strin
         Some(site) => Wanted::Site { options: options.share(site, sites) },
         None => Wanted::Faults { options, sites },
     })
+}
+
+fn feed(name: &str) -> Result<FeedChoice, String> {
+    match name {
+        "matches" => Ok(FeedChoice::Matches),
+        "rooms" => Ok(FeedChoice::Rooms),
+        _ => Err(format!("--feed {name:?}: expected matches or rooms")),
+    }
 }
 
 #[cfg(test)]
@@ -121,8 +136,20 @@ mod tests {
     }
 
     #[test]
+    fn rooms_have_a_rate_of_their_own_unless_it_is_given() {
+        let options = |text| match parsed(text) {
+            Ok(Wanted::Faults { options, .. }) => (options.feed, options.rate),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(options("--faults 4"), (FeedChoice::Matches, Options::default().rate));
+        assert_eq!(options("--feed rooms"), (FeedChoice::Rooms, ROOMS_RATE));
+        assert_eq!(options("--rate 7 --feed rooms"), (FeedChoice::Rooms, 7.0));
+    }
+
+    #[test]
     fn what_cannot_be_understood_is_refused() {
         for text in [
+            "--feed nothing",
             "--faults",
             "--faults x",
             "--sites 0",

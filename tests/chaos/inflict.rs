@@ -66,9 +66,10 @@ pub(crate) fn inflict(site: &mut Site, planned: &Planned, ledger: &mut Ledger) -
         Fault::RecorderStop(stall) => stop_recorder(site, planned, stall),
         Fault::CoordinatorKill => kill_coordinator(site, ledger),
         Fault::CoordinatorStop => stop_coordinator(site, planned),
-        Fault::ResetOne => reset(site, Reset::One(planned.victim), 1),
-        Fault::ResetAll => reset(site, Reset::All, 2),
+        Fault::ResetOne => reset(site, Reset::One(planned.victim)),
+        Fault::ResetAll => reset(site, Reset::All),
         Fault::ServerPause => pause_server(site, planned),
+        Fault::HostDown => take_host_down(site, planned),
     };
     site.settle();
     release_from_quarantine(site, &mut cost);
@@ -82,7 +83,8 @@ pub(crate) fn inflict(site: &mut Site, planned: &Planned, ledger: &mut Ledger) -
         | Fault::CoordinatorStop
         | Fault::ResetOne
         | Fault::ResetAll
-        | Fault::ServerPause => true,
+        | Fault::ServerPause
+        | Fault::HostDown => true,
     };
     if spares_workers && !pids.is_subset(&site.worker_pids()) {
         let after = number(site, "/workers/restarts");
@@ -127,7 +129,7 @@ fn stop_worker(site: &Site, planned: &Planned, stall: Stall) -> Cost {
     let are_elsewhere = || {
         let seats = site.seats()?;
         // What ended meanwhile needs no other place.
-        let matches = site.simulator.truth().matches();
+        let matches = site.server.matches();
         let elsewhere = |id: &String| seats.get(id).is_none_or(|seat| !seat.is_of(&slots));
         let all = matches.iter().filter(|id| hers.contains_key(*id)).all(elsewhere);
         (all && site.are_live(&hers, &seats)).then_some(())
@@ -209,26 +211,27 @@ fn stop_coordinator(site: &Site, planned: &Planned) -> Cost {
     Cost { again, note: WENT_ON.to_owned(), ..Cost::default() }
 }
 
-fn reset(site: &Site, which: Reset, least: u64) -> Cost {
+fn reset(site: &Site, which: Reset) -> Cost {
     let before = site.seats().expect("the matches");
-    let resets = site.simulator.report().resets;
     let began = Instant::now();
-    site.simulator.reset_connections(which);
-    // The coordinator may not know yet: the server does.
-    wait::until("every match subscribed again", SETTLE, || {
-        let report = site.simulator.report();
-        let held: usize = report.connections.iter().filter(|one| one.open).map(|one| one.subscriptions).sum();
-        (report.resets >= resets + least && held > site.simulator.truth().matches().len()).then_some(())
-    });
+    site.server.reset(which, SETTLE);
+    wait::until("every match live", SETTLE, || site.are_live(&before, &site.seats()?).then_some(()));
+    Cost::unfollowed(began.elapsed())
+}
+
+fn take_host_down(site: &Site, planned: &Planned) -> Cost {
+    let before = site.seats().expect("the matches");
+    let began = Instant::now();
+    site.server.go_down(planned.lasts, SETTLE);
     wait::until("every match live", SETTLE, || site.are_live(&before, &site.seats()?).then_some(()));
     Cost::unfollowed(began.elapsed())
 }
 
 fn pause_server(site: &Site, planned: &Planned) -> Cost {
     let before = site.seats().expect("the matches");
-    site.simulator.pause();
+    site.server.pause();
     thread::sleep(planned.lasts);
-    site.simulator.resume();
+    site.server.resume();
     let began = Instant::now();
     wait::until("every match live", SETTLE, || site.are_live(&before, &site.seats()?).then_some(()));
     Cost { again: began.elapsed(), note: WENT_ON.to_owned(), ..Cost::default() }
@@ -280,7 +283,7 @@ fn recorder(site: &Site) -> u32 {
 }
 
 fn serving(site: &Site) -> Duration {
-    site.simulator.report().serving
+    site.server.serving()
 }
 
 fn number(site: &Site, path: &str) -> u64 {

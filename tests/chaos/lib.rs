@@ -1,16 +1,18 @@
 //! Faults against the whole daemon, drawn from a seed, one after another; then everything that came out is compared with the truth.
 //!
-//! `plan` is pure: the same seed gives the same faults. `site` is a simulated server, the real daemon and the oracle between them;
-//! `inflict` does one fault and measures how long matches were not followed; `conclude` compares at the end. A long run has several sites,
+//! `plan` is pure: the same seed gives the same faults. `site` is a simulated server (`server`), the real daemon and the oracle between them;
+//! `inflict` does one fault and measures how long matches were not followed; `conclude` ends it all, `compare` holds it against the truth. A long run has several sites,
 //! each a process: `share` says whose part is what, `outcome` adds up what they came to, both pure. `matrix` is the table of faults at named places. Callers: the program beside this, which `scripts/chaos` runs, and a short run among the end-to-end tests.
 // Nothing here is part of the daemon: what fails ends the run with its reason.
 #![allow(clippy::expect_used, clippy::panic)]
 
+mod compare;
 mod conclude;
 mod inflict;
 pub mod matrix;
 mod outcome;
 mod plan;
+mod server;
 mod share;
 mod site;
 
@@ -24,6 +26,15 @@ use site::Site;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant, SystemTime};
 
+/// What the daemon follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FeedChoice {
+    /// Matches of a push server.
+    Matches,
+    /// Live rooms.
+    Rooms,
+}
+
 /// What a run is made of.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -31,11 +42,13 @@ pub struct Options {
     pub faults: usize,
     /// What everything random comes from.
     pub seed: u64,
-    /// Diffs a second.
+    /// What is followed.
+    pub feed: FeedChoice,
+    /// Diffs a second; of rooms messages.
     pub rate: f64,
-    /// Matches at a time.
+    /// Matches at a time; or rooms.
     pub matches: usize,
-    /// Subscriptions of one connection.
+    /// Subscriptions of one connection; or rooms of one worker.
     pub cap: usize,
     /// Connections, each a worker, that share a process; with more than one the strategy is `multiplex`.
     pub connections: usize,
@@ -50,6 +63,7 @@ impl Default for Options {
         Options {
             faults: 100,
             seed: 1,
+            feed: FeedChoice::Matches,
             rate: 2_000.0,
             matches: 60,
             cap: 20,
@@ -76,7 +90,8 @@ fn keep_to_the_intensity(fault: Fault, deaths: &mut VecDeque<Instant>) {
         | Fault::CoordinatorStop
         | Fault::ResetOne
         | Fault::ResetAll
-        | Fault::ServerPause => return,
+        | Fault::ServerPause
+        | Fault::HostDown => return,
     }
     if deaths.len() >= DEATHS_A_MINUTE
         && let Some(oldest) = deaths.pop_front()
@@ -103,7 +118,7 @@ pub fn run(options: &Options, report: &mut dyn FnMut(&str)) -> Outcome {
 /// # Panics
 /// When something cannot be started or asked, or does not come back within its deadline.
 pub fn run_site(options: &Options, report: &mut dyn FnMut(Progress)) -> Part {
-    let plan = Plan::new(options.seed, options.faults, options.which);
+    let plan = Plan::new(options.seed, options.faults, options.which, options.feed);
     let folder = site::make_folder();
     report(Progress::Began(folder.path().to_owned()));
     let mut site = Site::start(options, folder);

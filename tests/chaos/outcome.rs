@@ -66,6 +66,8 @@ pub struct Figures {
     pub with_gaps: u64,
     pub ended_unseen: u64,
     pub first_loads_lost: u64,
+    pub lines: u64,
+    pub lines_excused: u64,
     pub broken: u64,
 }
 
@@ -86,6 +88,8 @@ impl Figures {
             with_gaps,
             ended_unseen,
             first_loads_lost,
+            lines,
+            lines_excused,
             broken,
         } = other;
         self.lost += lost;
@@ -102,6 +106,8 @@ impl Figures {
         self.with_gaps += with_gaps;
         self.ended_unseen += ended_unseen;
         self.first_loads_lost += first_loads_lost;
+        self.lines += lines;
+        self.lines_excused += lines_excused;
         self.broken += broken;
     }
 }
@@ -154,7 +160,7 @@ pub fn merge(seed: u64, sites: &[Result<Part, String>]) -> Outcome {
 
 fn line_of(seed: u64, sites: usize, figures: &Figures) -> String {
     format!(
-        "seed={seed} sites={sites} published={} unknown={} register_events={} commentary={} odds_rows={} odds_not_kept={} matches={} with_gaps={} ended_unseen={} first_loads_lost={} broken={}",
+        "seed={seed} sites={sites} published={} unknown={} register_events={} commentary={} odds_rows={} odds_not_kept={} matches={} with_gaps={} ended_unseen={} first_loads_lost={} lines={} lines_excused={} broken={}",
         figures.published,
         figures.unknown,
         figures.registers,
@@ -165,6 +171,8 @@ fn line_of(seed: u64, sites: usize, figures: &Figures) -> String {
         figures.with_gaps,
         figures.ended_unseen,
         figures.first_loads_lost,
+        figures.lines,
+        figures.lines_excused,
         figures.broken,
     )
 }
@@ -226,6 +234,8 @@ mod tests {
             with_gaps: 11,
             ended_unseen: 12,
             first_loads_lost: 13,
+            lines: 16,
+            lines_excused: 17,
             broken: 14,
         };
         Part { seed, taken, figures, wrong: Vec::new() }
@@ -251,7 +261,7 @@ mod tests {
             "worker kill -9 3 50 90 50 100 9",
             "worker stopped > 10 s 1 2900 2900 2900 3000 290",
             "seed=7 sites=2 published=10 unknown=12 register_events=14 commentary=16 odds_rows=30 odds_not_kept=18 matches=20 with_gaps=22 \
-             ended_unseen=24 first_loads_lost=26 broken=28",
+             ended_unseen=24 first_loads_lost=26 lines=32 lines_excused=34 broken=28",
         ];
         assert_eq!(lines, expected);
     }

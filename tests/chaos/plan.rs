@@ -2,6 +2,7 @@
 //!
 //! Every kind comes once, in an order of chance, before kinds are drawn by weight: so a short run, too, has them all.
 
+use super::FeedChoice;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -26,6 +27,8 @@ pub enum Fault {
     ResetAll,
     /// The server says nothing new for a while.
     ServerPause,
+    /// The server's host cannot be reached for a while; who is connected is reset.
+    HostDown,
 }
 
 /// How long a process is stopped, against the coordinator's patience with it.
@@ -72,7 +75,7 @@ pub struct Plan {
 
 /// Each kind, and how often it is drawn against the others. What takes a quarter of a minute is drawn seldom, and the recorder and the
 /// coordinator less often than one of many workers.
-const WEIGHTS: [(Fault, u64); 13] = [
+const WEIGHTS: [(Fault, u64); 14] = [
     (Fault::WorkerKill, 30),
     (Fault::WorkerStop(Stall::Short), 12),
     (Fault::WorkerStop(Stall::Silent), 10),
@@ -86,6 +89,7 @@ const WEIGHTS: [(Fault, u64); 13] = [
     (Fault::ResetOne, 12),
     (Fault::ResetAll, 5),
     (Fault::ServerPause, 4),
+    (Fault::HostDown, 4),
 ];
 
 impl Which {
@@ -120,6 +124,7 @@ impl Fault {
             Fault::ResetOne => "one connection reset",
             Fault::ResetAll => "all connections reset",
             Fault::ServerPause => "server paused",
+            Fault::HostDown => "host down",
         }
     }
 
@@ -132,7 +137,28 @@ impl Fault {
             | Fault::CoordinatorStop
             | Fault::ResetOne
             | Fault::ResetAll
-            | Fault::ServerPause => true,
+            | Fault::ServerPause
+            | Fault::HostDown => true,
+        }
+    }
+
+    /// Whether the server of such a feed can do it.
+    fn is_of(self, feed: FeedChoice) -> bool {
+        match (self, feed) {
+            (Fault::HostDown, FeedChoice::Matches) => false,
+            (
+                Fault::WorkerKill
+                | Fault::WorkerStop(_)
+                | Fault::RecorderKill
+                | Fault::RecorderStop(_)
+                | Fault::CoordinatorKill
+                | Fault::CoordinatorStop
+                | Fault::ResetOne
+                | Fault::ResetAll
+                | Fault::ServerPause
+                | Fault::HostDown,
+                FeedChoice::Matches | FeedChoice::Rooms,
+            ) => true,
         }
     }
 
@@ -145,7 +171,7 @@ impl Fault {
                 Stall::Hung => (14_000, 14_000),
             },
             Fault::CoordinatorStop => (500, 5_000),
-            Fault::ServerPause => (200, 3_000),
+            Fault::ServerPause | Fault::HostDown => (200, 3_000),
             Fault::WorkerKill
             | Fault::RecorderKill
             | Fault::CoordinatorKill
@@ -156,11 +182,11 @@ impl Fault {
 }
 
 impl Plan {
-    /// `faults` faults from `seed`.
-    pub fn new(seed: u64, faults: usize, which: Which) -> Plan {
+    /// `faults` faults from `seed`, of those that such a feed has.
+    pub fn new(seed: u64, faults: usize, which: Which, feed: FeedChoice) -> Plan {
         let mut chance = Chance(seed);
         let kinds: Vec<(Fault, u64)> =
-            WEIGHTS.into_iter().filter(|(fault, _)| which.may_be(*fault)).collect();
+            WEIGHTS.into_iter().filter(|(fault, _)| which.may_be(*fault) && fault.is_of(feed)).collect();
         let mut first: Vec<Fault> = kinds.iter().map(|(fault, _)| *fault).collect();
         for at in (1..first.len()).rev() {
             first.swap(at, chance.below(at as u64 + 1) as usize);
@@ -213,21 +239,29 @@ mod tests {
     use super::*;
     use std::collections::BTreeSet;
 
+    const MATCHES: FeedChoice = FeedChoice::Matches;
+
     #[test]
     fn a_seed_is_a_sequence() {
-        assert_eq!(Plan::new(7, 200, Which::All), Plan::new(7, 200, Which::All));
-        assert_ne!(Plan::new(7, 200, Which::All), Plan::new(8, 200, Which::All));
+        assert_eq!(Plan::new(7, 200, Which::All, MATCHES), Plan::new(7, 200, Which::All, MATCHES));
+        assert_ne!(Plan::new(7, 200, Which::All, MATCHES), Plan::new(8, 200, Which::All, MATCHES));
         // A longer run begins as a shorter one does.
-        assert_eq!(Plan::new(7, 200, Which::All).faults[..50], Plan::new(7, 50, Which::All).faults[..]);
+        assert_eq!(
+            Plan::new(7, 200, Which::All, MATCHES).faults[..50],
+            Plan::new(7, 50, Which::All, MATCHES).faults[..]
+        );
     }
 
     #[test]
     fn every_kind_comes_and_the_slow_ones_only_where_they_may() {
         for seed in 0..20 {
             let kinds: BTreeSet<Fault> =
-                Plan::new(seed, 13, Which::All).faults.iter().map(|p| p.fault).collect();
+                Plan::new(seed, 13, Which::All, MATCHES).faults.iter().map(|p| p.fault).collect();
+            assert_eq!(kinds.len(), WEIGHTS.len() - 1, "no host goes down");
+            let rooms = Plan::new(seed, 14, Which::All, FeedChoice::Rooms);
+            let kinds: BTreeSet<Fault> = rooms.faults.iter().map(|p| p.fault).collect();
             assert_eq!(kinds.len(), WEIGHTS.len());
-            let quick = Plan::new(seed, 500, Which::Quick);
+            let quick = Plan::new(seed, 500, Which::Quick, MATCHES);
             assert!(quick.faults.iter().all(|planned| planned.fault.is_quick()));
             assert!(quick.faults.iter().all(|planned| planned.lasts <= Duration::from_secs(6)));
         }

@@ -1,26 +1,20 @@
 //! The server, the daemon and the oracle, and what can be asked of them.
 
 use super::Options;
+use super::server::Server;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Deref, DerefMut};
-use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 use tempfile::TempDir;
-use touchline_harness::fixture::{Config, Fixture, INPLAY, run_command};
-use touchline_harness::process::{self, Running};
+use touchline_harness::fixture::Fixture;
+use touchline_harness::process::Running;
 pub(crate) use touchline_harness::process::{is_alive, send};
-use touchline_simulator::server::Handle;
-use touchline_simulator::{Auditor, Burst, Simulator};
 
 /// How long one answer may take. A stopped process holds it up for seconds.
 const ANSWER: Duration = Duration::from_secs(20);
 /// How long everything may take to be live again: a child that dies often waits up to 30 s for its next start.
 pub(crate) const SETTLE: Duration = Duration::from_secs(60);
-
-/// Changes of odds that the server remembers, over all matches: those before them are not compared.
-const CHANGES: usize = 4_000_000;
 
 /// Where a match is followed, as the coordinator sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,8 +38,7 @@ impl Seat {
 /// Everything that runs.
 pub(crate) struct Site {
     fixture: Fixture,
-    pub(crate) simulator: Handle,
-    pub(crate) auditor: Auditor,
+    pub(crate) server: Server,
     /// Descriptors of this coordinator when it was live, those of its children apart.
     own_descriptors: usize,
 }
@@ -68,38 +61,12 @@ impl Site {
     /// Starts everything in `folder` and waits until it is live.
     pub(crate) fn start(options: &Options, folder: TempDir) -> Site {
         nix::sys::prctl::set_child_subreaper(true).expect("becoming a subreaper");
-        let simulator = Simulator::start(&touchline_simulator::Options {
-            matches: options.matches,
-            rate: options.rate,
-            burst: Some(Burst {
-                factor: 5.0,
-                len: Duration::from_millis(200),
-                every: Duration::from_secs(3),
-            }),
-            cap: Some(options.cap),
-            seed: options.seed,
-            churn: options.matches as f64 / 5.0,
-            changes: CHANGES,
-            ..touchline_simulator::Options::default()
-        })
-        .expect("the simulated server");
-        let auditor = Auditor::start(&folder.path().join("audit.sock"), simulator.truth())
-            .expect("listening for the document feed");
-        let config = Config {
-            url: format!("dpt://{}", simulator.address()),
-            // `over_cap` is named: resets that come by chance must not teach a lower cap.
-            feed: format!(
-                "{INPLAY}max_subscriptions = {}\nover_cap = \"close\"\n{}",
-                options.cap,
-                strategy(options.connections)
-            ),
-            sections: "[pool]\nspare_workers = 1".to_owned(),
-            state: None,
-        };
+        let server = Server::start(options, folder.path());
+        let config = server.config(options);
         config.write(folder.path());
-        let command = command(folder.path());
+        let command = server.command(folder.path());
         let fixture = Fixture::start(folder, command, ANSWER);
-        let mut site = Site { fixture, simulator, auditor, own_descriptors: 0 };
+        let mut site = Site { fixture, server, own_descriptors: 0 };
         site.settle();
         site.own_descriptors = site.fixture.own_descriptors();
         site
@@ -107,7 +74,8 @@ impl Site {
 
     /// Starts the daemon again after it was killed, as a supervisor does.
     pub(crate) fn restart(&mut self) {
-        self.daemon = Running::command(self.path(), command(self.path()));
+        let command = self.server.command(self.path());
+        self.daemon = Running::command(self.path(), command);
         self.settle();
         self.own_descriptors = self.fixture.own_descriptors();
     }
@@ -121,7 +89,7 @@ impl Site {
         let Some(seats) = self.seats() else { return false };
         let text = |path: &str| status.pointer(path).and_then(Value::as_str).unwrap_or_default();
         let starting = status.pointer("/workers/starting").and_then(Value::as_u64);
-        let matches = self.simulator.truth().matches();
+        let matches = self.server.matches();
         let is_live = |id: &String| seats.get(id).is_some_and(Seat::is_live);
         !matches.is_empty()
             && matches.iter().all(is_live)
@@ -132,7 +100,7 @@ impl Site {
 
     /// Whether all of `before` that the server still has are live.
     pub(crate) fn are_live(&self, before: &BTreeMap<String, Seat>, now: &BTreeMap<String, Seat>) -> bool {
-        let matches: BTreeSet<String> = self.simulator.truth().matches().into_iter().collect();
+        let matches: BTreeSet<String> = self.server.matches().into_iter().collect();
         before.keys().filter(|id| matches.contains(*id)).all(|id| now.get(id).is_some_and(Seat::is_live))
     }
 
@@ -175,17 +143,4 @@ impl Site {
 /// A folder for all of a site, which goes with it unless it is kept.
 pub(crate) fn make_folder() -> TempDir {
     tempfile::Builder::new().prefix("touchline-chaos-").tempdir().expect("a folder")
-}
-
-fn strategy(connections: usize) -> String {
-    match connections {
-        1 => String::new(),
-        more => format!("strategy = \"multiplex\"\nconnections_per_process = {more}\n"),
-    }
-}
-
-fn command(folder: &Path) -> Command {
-    let mut command = run_command(process::program());
-    command.env(Auditor::VARIABLE, folder.join("audit.sock"));
-    command
 }

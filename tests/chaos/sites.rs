@@ -5,7 +5,7 @@ use super::{interrupted, ourselves, panic_of};
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::process::{ExitCode, ExitStatus};
-use touchline_chaos::{Options, Part, Progress, merge, run_site};
+use touchline_chaos::{FeedChoice, Options, Part, Progress, merge, run_site};
 
 /// Lines of a site's standard error that are kept, so that its end can be explained.
 const COMPLAINTS: usize = 400;
@@ -23,8 +23,12 @@ struct Site {
 
 pub(crate) fn run(options: &Options, sites: usize) -> ExitCode {
     let Options { seed, faults, matches, rate, cap, connections, .. } = options;
+    let (what, messages) = match options.feed {
+        FeedChoice::Matches => ("matches", "diffs"),
+        FeedChoice::Rooms => ("rooms", "messages"),
+    };
     println!(
-        "seed {seed}  {faults} faults, {matches} matches, {rate:.0} diffs/s, {cap} subscriptions a connection, {connections} connections a process"
+        "seed {seed}  {faults} faults, {matches} {what}, {rate:.0} {messages}/s, {cap} subscriptions a worker, {connections} connections a process"
     );
     let mut apart = Apart::new();
     let mut all: Vec<Site> = (0..sites).map(|site| begin(&mut apart, options, site, sites)).collect();

@@ -9,7 +9,7 @@ use touchline_harness::fixture::{Config, Fixture, quoted, run_command};
 use touchline_harness::process::{self, Reaper};
 use touchline_harness::wait;
 use touchline_simulator::rooms::{RoomHandle, RoomOptions, RoomServer, RoomsReport};
-use touchline_simulator::{ChatReport, Names, settled_chat};
+use touchline_simulator::{ChatReport, Names, settled_chat, settled_rooms};
 
 /// How long rooms may take until all are live: they are joined a few at a time, and again after a failure.
 pub const JOINED: Duration = Duration::from_secs(60);
@@ -23,6 +23,8 @@ pub const FEED: &str = "inplay";
 pub enum Over {
     Tcp,
     WebSocket,
+    /// Over TLS.
+    SecureWebSocket,
 }
 
 /// A room server and a daemon.
@@ -59,12 +61,19 @@ impl RoomSite {
     ) -> RoomSite {
         let reaper = Reaper::new();
         let folder = tempfile::tempdir().expect("a folder");
-        let server = RoomServer::start(options).expect("the simulated server");
-        let url = match over {
-            Over::Tcp => format!("tcp://{}", server.address()),
-            Over::WebSocket => format!("ws://{}/sub", server.websocket_address()),
+        let authority = folder.path().join("authority.pem");
+        let written = (over == Over::SecureWebSocket).then(|| authority.clone());
+        let options = RoomOptions { authority: written, ..options.clone() };
+        let server = RoomServer::start(&options).expect("the simulated server");
+        let (url, trust) = match over {
+            Over::Tcp => (format!("tcp://{}", server.address()), String::new()),
+            Over::WebSocket => (format!("ws://{}/sub", server.websocket_address()), String::new()),
+            Over::SecureWebSocket => (
+                format!("wss://{}/sub", server.websocket_address()),
+                format!("ca_file = {}\n", quoted(&authority)),
+            ),
         };
-        let feed = feed(folder.path(), &server);
+        let feed = trust + &feed(folder.path(), &server);
         Config { url, feed, ..Config::default() }.write(folder.path());
         let fixture = Fixture::start(folder, run_command(process::program()), ANSWER);
         RoomSite { fixture, server, _reaper: reaper }
@@ -111,6 +120,16 @@ impl RoomSite {
         let report = settled_chat(&self.server.truth(), self.path(), FEED, names, COMMITTED);
         assert!(report.is_equal() && report.rows > 0, "{report:#?}\n{}", self.daemon.log());
         report
+    }
+
+    /// Every document of a ranked room says what its room said. Pauses the server.
+    ///
+    /// # Panics
+    /// When it is not so within the deadline.
+    pub fn assert_documents_are_true(&self) {
+        self.server.pause();
+        let report = settled_rooms(&self.server.truth(), COMMITTED, |room| self.document(room));
+        assert!(report.is_equal() && report.compared > 0, "{report:#?}\n{}", self.daemon.log());
     }
 }
 

@@ -210,12 +210,13 @@ impl Fixture {
         children.find(|pid| process::is_recorder(*pid)).filter(|_| ready)
     }
 
-    /// Descriptors of the coordinator without those that its children cost: each process one, each worker and the recorder a channel.
+    /// Descriptors of the coordinator without those that its children cost: each process one, each worker and each service a channel.
     pub fn own_descriptors(&self) -> usize {
         let pid = self.daemon.pid();
         let processes = process::children(pid);
-        let recorders = processes.iter().filter(|pid| process::is_recorder(**pid)).count();
-        let channels = self.workers().map_or(0, |workers| workers.len()) + recorders;
+        let is_service = |pid: &&u32| process::is_recorder(**pid) || process::is_gateway(**pid);
+        let services = processes.iter().filter(is_service).count();
+        let channels = self.workers().map_or(0, |workers| workers.len()) + services;
         // The connection of our own question may still be open there.
         let counts = (0..10).map(|_| {
             std::thread::sleep(Duration::from_millis(5));

@@ -122,6 +122,11 @@ pub fn is_recorder(pid: u32) -> bool {
     fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == "tl-recorder\n")
 }
 
+/// Whether a process is a gateway.
+pub fn is_gateway(pid: u32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == "tl-gateway\n")
+}
+
 /// Whether a process is there and not only waits to be reaped.
 pub fn is_alive(pid: u32) -> bool {
     status_field(pid, "State:").is_some_and(|state| !state.starts_with('Z'))

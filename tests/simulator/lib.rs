@@ -19,7 +19,7 @@ pub use options::{
 };
 pub use oracle::{
     Auditor, ChatReport, DocumentJudge, EventsReport, FinalReport, Names, OddsReport, Oracle, OracleReport,
-    Recorded, Upheaval, Verdict, compare_chat, settled_chat,
+    Recorded, Upheaval, Verdict, compare_chat, settled_chat, settled_rooms,
 };
 pub use rooms::{RoomHandle, RoomOptions, RoomServer, RoomsTruth};
 pub use server::{ConnectionReport, Handle, Lateness, Report, Reset, Simulator};

@@ -3,6 +3,7 @@
 use crate::net::Refusal;
 use std::fmt;
 use std::time::Duration;
+use touchline_common::model::RoundEnd;
 
 /// What happened; borrowed from the source's buffers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +21,11 @@ pub enum Event<'a> {
     Unchanged {
         topic: &'a [u8],
     },
+    /// All of a topic was asked for once, and this came of it.
+    RoundEnd {
+        topic: &'a [u8],
+        round: RoundEnd,
+    },
     /// The server removed a topic. It is followed all the same: should it come again, a snapshot follows.
     Removed {
         topic: &'a [u8],
@@ -33,6 +39,8 @@ pub enum Event<'a> {
     Interrupted {
         topic: &'a [u8],
         why: String,
+        /// How long nothing had come when that was noticed; zero where its end was seen.
+        unheard: Duration,
     },
     /// The server refuses this topic again and again: it is asked for again after a long time only.
     Refused {
@@ -45,6 +53,9 @@ pub enum Event<'a> {
     /// How many messages the server holds for this connection.
     QueueDepth(u64),
 }
+
+/// Takes what was received: the number of its connection, the topic whose own that is, the bytes as the session reads them.
+pub type TakeReceived<'a> = dyn FnMut(u64, Option<&str>, &[u8]) + 'a;
 
 /// What becomes of a connection, from one attempt to the next.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,5 +12,5 @@ pub mod rooms;
 mod source;
 
 pub use error::{FollowError, TOPIC_MAX};
-pub use event::{Cause, ConnectionEvent, Event, Loss, SessionKind};
+pub use event::{Cause, ConnectionEvent, Event, Loss, SessionKind, TakeReceived};
 pub use source::{Plan, Source};

@@ -5,13 +5,15 @@
 //! ([`Source::read`], [`Source::next_event`]), and writes ([`Source::flush`]). A new kind of feed is one more variant of each enum.
 
 use super::error::FollowError;
-use super::event::Event;
+use super::event::{Event, TakeReceived};
 use super::{diffusion, poll, rooms};
 use crate::net::Readiness;
 use mio::{Registry, Token, Waker};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use touchline_common::config::{Config, FeedConfig, FeedKind};
+use touchline_common::ipc::messages::worker::SourcesReport;
+use touchline_common::model::Listing;
 
 #[derive(Clone, Debug)]
 pub enum Plan {
@@ -50,7 +52,7 @@ impl Source {
             Plan::Diffusion(plan) => {
                 Source::Diffusion(Box::new(diffusion::Connection::new(*plan, first, waker, now)))
             }
-            Plan::Poll(plan) => Source::Poll(Box::new(poll::Poll::new(*plan, first, now))),
+            Plan::Poll(plan) => Source::Poll(Box::new(poll::Poll::new(*plan, first, waker, now))),
             Plan::Rooms(plan) => Source::Rooms(Box::new(rooms::Rooms::new(*plan, first, waker, now))),
         }
     }
@@ -125,7 +127,7 @@ impl Source {
     pub fn flush(&mut self) {
         match self {
             Source::Diffusion(source) => source.flush(),
-            Source::Poll(_) => {}
+            Source::Poll(source) => source.flush(),
             Source::Rooms(source) => source.flush(),
         }
     }
@@ -153,11 +155,20 @@ impl Source {
         }
     }
 
-    /// What the match list says of the match of `topic` changed.
-    pub fn listed(&mut self, topic: &str) {
+    /// What the match list says of the match of `topic`, which is about to be followed.
+    pub fn expect(&mut self, topic: &str, listing: &Listing) {
         match self {
             Source::Diffusion(_) => {}
-            Source::Poll(source) => source.listed(topic),
+            Source::Poll(source) => source.expect(topic, listing),
+            Source::Rooms(_) => {}
+        }
+    }
+
+    /// What the match list says of the match of `topic` changed, to this.
+    pub fn listed(&mut self, topic: &str, listing: &Listing) {
+        match self {
+            Source::Diffusion(_) => {}
+            Source::Poll(source) => source.listed(topic, listing),
             Source::Rooms(_) => {}
         }
     }
@@ -216,6 +227,15 @@ impl Source {
         }
     }
 
+    /// How what is asked for fares, where that is not the state of a connection.
+    pub fn sources(&self, now: Instant) -> Option<SourcesReport> {
+        match self {
+            Source::Diffusion(_) => None,
+            Source::Poll(source) => Some(source.sources(now)),
+            Source::Rooms(_) => None,
+        }
+    }
+
     /// Bytes that came and are not applied.
     pub fn receive_queue(&self) -> u64 {
         match self {
@@ -243,8 +263,9 @@ impl Source {
         }
     }
 
-    /// Gives what was received since the last time, as the session reads it, with the number of its connection.
-    pub fn take_received(&mut self, take: &mut dyn FnMut(u64, &[u8])) {
+    /// Gives what was received since the last time, as the session reads it, with the number of its connection; where each topic has one,
+    /// also with the topic, the first time.
+    pub fn take_received(&mut self, take: &mut TakeReceived<'_>) {
         match self {
             Source::Diffusion(source) => source.take_received(take),
             Source::Poll(_) => {}

@@ -1,7 +1,8 @@
 //! What a worker received, as it is recorded with `record_raw`: records of bytes and of what the worker was asked meanwhile. Pure.
 //!
 //! A file begins with [`MAGIC`]; each record is a length and a CRC-32 of its body, both of four bytes, and the body: kind, time, connection,
-//! content; numbers are little-endian. Bytes are those that the session reads: behind TLS and the WebSocket. A file whose writer was killed
+//! content; numbers are little-endian. Bytes are those that the session reads: behind TLS and the WebSocket; of rooms, each of which has
+//! a connection, behind TLS. A file whose writer was killed
 //! ends in the midst of a record. `writer` appends to the files; `replay` of this crate reads them.
 
 #[cfg(test)]
@@ -59,6 +60,15 @@ pub enum Mark {
     },
     /// The connection is over.
     Lost,
+    /// The connection is that of this topic alone; before its first bytes.
+    Joined {
+        topic: String,
+    },
+    /// That of this topic is over, or was not let in; nothing had come for so long.
+    Interrupted {
+        topic: String,
+        unheard_us: u64,
+    },
     /// So many bytes of records are missing here: the disk was too slow, or refused them.
     Dropped {
         bytes: u64,

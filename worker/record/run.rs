@@ -348,6 +348,10 @@ impl Recorder {
                 }
             }
             ToRecorder::ReopenSinks => self.sinks.reopen(),
+            ToRecorder::Reader => match fd {
+                Some(fd) => self.feed.attach(fd, &self.documents, self.poll.registry(), FEED),
+                None => log::error!("control.no_descriptor"),
+            },
             ToRecorder::Documents => self.report_documents(request),
             ToRecorder::Stop { deadline_ms } => {
                 let time = Duration::from_millis(u64::from(deadline_ms));
@@ -476,6 +480,7 @@ impl Recorder {
                     self.feed.ends(id, &self.documents);
                 }
                 if let Some(snapshot) = self.documents.end(&key, epoch, wall_us()) {
+                    self.feed.ended(&snapshot);
                     self.save(snapshot);
                 }
                 self.bulk.jobs.push(Job::Ended { key, epoch });

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 use touchline_common::config::Config;
 use touchline_common::ipc::messages::recorder::Owner;
-use touchline_common::model::{MatchKey, Side};
+use touchline_common::model::{ChatKind, ChatLine, MatchKey, Side};
 
 /// How often what waits for a time is looked at, microseconds of the recording.
 const LOOK_EVERY: i64 = 10_000;
@@ -36,6 +36,8 @@ pub(super) struct Ledgers {
 struct Held {
     ledger: Ledger,
     ids: HashSet<(EventId, u32), foldhash::fast::RandomState>,
+    /// Lines of chat that have an id.
+    said: HashSet<(ChatKind, Box<str>), foldhash::fast::RandomState>,
 }
 
 impl Ledgers {
@@ -121,6 +123,7 @@ impl Ledgers {
         let held = self.all.entry(key.clone()).or_insert_with(|| Held {
             ledger: Ledger::new(feed, key.id.as_str(), settle),
             ids: HashSet::default(),
+            said: HashSet::default(),
         });
         held.ledger.advance(input, now, &mut self.outcome);
         for event in std::mem::take(&mut self.outcome).events {
@@ -130,6 +133,28 @@ impl Ledgers {
             }
         }
     }
+}
+
+impl Ledgers {
+    /// What was said in a room; a line that has the id of an earlier one is that one. A line of a room that was never loaded is none.
+    pub(super) fn say(&mut self, key: &MatchKey, lines: &[ChatLine<'_>], at: i64) {
+        let Some(feed) = self.config.feed(key) else { return };
+        let Some(held) = self.all.get_mut(key) else { return };
+        for line in lines {
+            if line.id.is_empty() || held.said.insert((line.kind, (&*line.id).into())) {
+                self.rows.push(line_row(feed, key, line, at));
+            }
+        }
+    }
+}
+
+fn line_row(feed: &str, key: &MatchKey, line: &ChatLine<'_>, at: i64) -> Value {
+    let time = |at: i64| format!("{:.6}", jiff::Timestamp::from_microsecond(at).unwrap_or_default());
+    let user = Some(&*line.user).filter(|user| !user.is_empty());
+    json!({
+        "match": key.id.as_str(), "feed": feed, "type": line.kind.as_str(), "lane": "chat", "id": line.id,
+        "user": user, "text": line.text, "amount": line.amount, "at": time(at), "feed_at": line.feed_at.map(time),
+    })
 }
 
 fn row(feed: &str, key: &MatchKey, sport: Option<&str>, lane: &str, event: &NewEvent) -> Value {

@@ -2,9 +2,11 @@
 //!
 //! What comes out are the events and the documents that the daemon made. Files of one worker go on in one another; those of several are merged by
 //! time. What cannot be replayed is counted: bytes of a connection whose beginning is not in the files, or behind a hole. `worker` is what one
-//! worker read, `ledgers` what the recorder made of it. Called by the program's `replay --raw`.
+//! worker read, `sessions` and `rooms` its connections, `ledgers` what the recorder made of it. Called by the program's `replay --raw`.
 
 mod ledgers;
+mod rooms;
+mod sessions;
 #[cfg(test)]
 mod tests;
 mod worker;
@@ -143,7 +145,7 @@ fn take(
             if let Mark::Dropped { bytes } = mark {
                 summary.dropped_bytes += bytes;
             }
-            if let Some(document) = recording.worker.mark(at, mark, ledgers) {
+            if let Some(document) = recording.worker.mark(at, connection, mark, ledgers) {
                 summary.documents += 1;
                 out(Outcome::Document(document));
             }

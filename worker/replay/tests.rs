@@ -68,7 +68,11 @@ fn named(topic: &str) -> TopicRef<'_> {
 }
 
 fn replayed(files: &[PathBuf]) -> Result<(Vec<Value>, Vec<Value>, Summary), ReplayError> {
-    let config = Config::parse("[[feed]]\nurl = \"dpt://127.0.0.1:1\"\n", "t").unwrap();
+    replayed_with("[[feed]]\nurl = \"dpt://127.0.0.1:1\"\n", files)
+}
+
+fn replayed_with(config: &str, files: &[PathBuf]) -> Result<(Vec<Value>, Vec<Value>, Summary), ReplayError> {
+    let config = Config::parse(config, "t").unwrap();
     let (mut events, mut documents) = (Vec::new(), Vec::new());
     let summary = replay(&config, files, &mut |outcome| match outcome {
         Outcome::Event(event) => events.push(event),
@@ -201,4 +205,52 @@ fn what_is_no_recording_or_of_another_feed_is_refused() {
     put_mark(&mut bytes, 0, 0, &worker);
     std::fs::write(&path, &bytes).unwrap();
     assert!(replayed(&[path]).unwrap_err().to_string().contains("the feed \"other\""));
+}
+
+/// A packet of a room.
+fn packet(operation: crate::wire::rooms::Operation, body: &str) -> impl FnOnce(&mut Vec<u8>) {
+    use crate::wire::rooms::{BodyForm, write_packet};
+    move |out| write_packet(out, BodyForm::Plain, operation, body.as_bytes())
+}
+
+#[test]
+fn what_was_said_in_rooms_gives_its_lines_its_gaps_and_its_documents() {
+    use crate::wire::rooms::Operation::{JoinReply, Message};
+    let mut recorded = Recorded { folder: tempfile::tempdir().unwrap(), bytes: MAGIC.to_vec() };
+    let (feed, room) = ("live".to_owned(), "77".to_owned());
+    recorded.mark(0, &Mark::Worker { feed, slot: SlotId(1), generation: Generation(1) });
+    let listing = Listing { name: Some("A room".to_owned()), in_play: true, ..Listing::default() };
+    let assigned = Mark::Assigned { id: "77".into(), epoch: Epoch(7), topics: vec![room.clone()], listing };
+    recorded.mark(0, &assigned);
+    let joined = |recorded: &mut Recorded, at: i64, connection: u64| {
+        put_mark(&mut recorded.bytes, at, connection, &Mark::Joined { topic: "77".to_owned() });
+        recorded.read(at, connection, packet(JoinReply, "{\"code\":0}"));
+    };
+    let chat = r#"{"cmd":"SUPER_CHAT_MESSAGE","data":{"id":5,"uid":1,"message":"hello","price":30,"user_info":{"uname":"n"}}}"#;
+    recorded.read(S, 9, packet(Message, chat));
+    joined(&mut recorded, S, 1);
+    recorded.read(2 * S, 1, packet(Message, chat));
+    recorded.mark(70 * S, &Mark::Interrupted { topic: room, unheard_us: 65_000_000 });
+    recorded.read(71 * S, 1, packet(Message, chat));
+    joined(&mut recorded, 72 * S, 2);
+    recorded.read(73 * S, 2, packet(Message, chat));
+    recorded.read(74 * S, 2, packet(Message, r#"{"cmd":"WATCHED_CHANGE","data":{"num":12}}"#));
+    let path = recorded.folder.path().join("x.raw");
+    std::fs::write(&path, &recorded.bytes).unwrap();
+    let text = "[[feed]]\nname = \"live\"\nkind = \"rooms\"\nurl = \"tcp://127.0.0.1:1\"\nrooms = [\"77\"]\n";
+    let (events, documents, summary) = replayed_with(text, &[path]).unwrap();
+    let lines: Vec<&Value> = events.iter().filter(|event| event["lane"] == "chat").collect();
+    let [line] = &lines[..] else { panic!("{lines:?}") };
+    assert_eq!(
+        (&line["type"], &line["text"], &line["user"]),
+        (&json!("super_chat"), &json!("hello"), &json!("n"))
+    );
+    assert_eq!(line["at"], "1970-01-01T00:00:02.000000Z");
+    let gap = events.iter().find(|event| event["type"] == "gap_start").unwrap();
+    assert_eq!(gap["at"], "1970-01-01T00:00:05.000000Z", "with what came last: {gap}");
+    assert!(types(&events).contains(&"gap_end"), "{events:?}");
+    let [document] = &documents[..] else { panic!("{documents:?}") };
+    assert_eq!((&document["name"], &document["stats"]["viewers"]), (&json!("A room"), &json!(12)));
+    assert_eq!(summary.unusable, 0);
+    assert!(summary.skipped_bytes > 0, "of a connection that was not joined, and of one that was over");
 }

@@ -1,10 +1,11 @@
 //! What one worker read: its connections one after the other, its trees, and what it reported.
 //!
-//! Invariants: bytes go through the session that a live connection has, under the time under which they were read; observations are numbered as a
+//! Invariants: bytes go through the session or the decoder that a live connection has, under the time under which they were read; observations are numbered as a
 //! worker's match stream is. A connection of which something is missing is given up, its bytes are counted; the next one begins anew.
 
 use super::ledgers::Ledgers;
-use crate::feed::diffusion::{ResumeState, Session, SessionConfig, State};
+use super::rooms::{Known, Rooms, Said};
+use super::sessions::Sessions;
 use crate::feed::{ConnectionEvent, Event, Plan, SessionKind};
 use crate::payload::{MatchSlot, Names, Received, Seen, Sink, TreeError, Trees};
 use crate::raw::Mark;
@@ -13,35 +14,31 @@ use crate::record::ledger::{Input, Report, Source};
 use crate::scan;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
-use std::time::Instant;
 use touchline_common::config::{Config, FeedConfig};
 use touchline_common::ipc::messages::data::{EndReason, MatchBase, Section, SectionKey};
 use touchline_common::ipc::messages::worker::ReleaseReason;
 use touchline_common::model::{
-    Clock, Epoch, FeedId, Generation, Handle, Incidents, MarketValue, MatchId, MatchKey, OddsChange,
-    SelectionValue, SlotId,
+    ChatLine, Clock, Epoch, FeedId, Generation, Handle, Incidents, MarketValue, MatchId, MatchKey,
+    OddsChange, SelectionValue, SlotId,
 };
 
 pub(super) struct Worker {
     feed_name: String,
-    config: SessionConfig,
-    /// Empty: the server has no clock.
-    time_topic: String,
+    wire: Wire,
     trees: Trees,
-    live: Option<Live>,
-    earlier: Option<ResumeState>,
     /// Something is missing before the next bytes.
     hole: bool,
-    /// The connection that was given up.
-    broken: Option<u64>,
     reports: Reports,
     pub(super) skipped_bytes: u64,
     pub(super) unusable: u64,
 }
 
-struct Live {
-    connection: u64,
-    session: Session,
+/// How what was read becomes messages.
+enum Wire {
+    /// One connection after the other.
+    Session(Box<Sessions>),
+    /// One for each room.
+    Rooms(Rooms),
 }
 
 /// What is followed, and how it is reported.
@@ -74,9 +71,15 @@ impl Worker {
         feed: &FeedConfig,
         (id, slot, generation): (FeedId, SlotId, Generation),
     ) -> Result<Worker, String> {
-        let plan = match Plan::new(config, feed)? {
-            Plan::Diffusion(plan) => plan,
-            Plan::Rooms(_) | Plan::Poll(_) => {
+        let wire = match Plan::new(config, feed)? {
+            Plan::Diffusion(plan) => {
+                Wire::Session(Box::new(Sessions::new(plan.session.clone(), plan.time_topic.clone())))
+            }
+            Plan::Rooms(plan) => {
+                let (packets, messages) = plan.limits();
+                Wire::Rooms(Rooms::new(packets, messages))
+            }
+            Plan::Poll(_) => {
                 return Err(format!(
                     "{}: recordings of feeds of kind {} cannot be replayed",
                     feed.name,
@@ -86,13 +89,9 @@ impl Worker {
         };
         Ok(Worker {
             feed_name: feed.name.clone(),
-            config: plan.session.clone(),
-            time_topic: plan.time_topic.clone(),
+            wire,
             trees: scan::trees(config, feed).map_err(|error| error.to_string())?,
-            live: None,
-            earlier: None,
             hole: false,
-            broken: None,
             reports: Reports {
                 feed: id,
                 source: Source { slot, generation },
@@ -113,91 +112,29 @@ impl Worker {
     pub(super) fn bytes(&mut self, at: i64, connection: u64, bytes: &[u8], ledgers: &mut Ledgers) {
         let (received, now) = (ledgers.received(at), ledgers.instant(at));
         self.settle(received.mono_ns, ledgers);
-        if std::mem::take(&mut self.hole) {
-            self.give_up(connection);
-        }
-        if self.broken == Some(connection) {
-            self.skipped_bytes += bytes.len() as u64;
-            return;
-        }
-        if self.live.as_ref().is_none_or(|live| live.connection != connection) {
-            self.keep_session();
-            let session = Session::new(self.config.clone(), self.earlier.take(), now);
-            self.live = Some(Live { connection, session });
-        }
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            let Some(live) = &mut self.live else { return };
-            let room = live.session.spare();
-            let count = room.len().min(rest.len());
-            let (head, tail) = rest.split_at(count);
-            if let Some(room) = room.get_mut(..count) {
-                room.copy_from_slice(head);
-            }
-            live.session.filled(count, now);
-            self.apply(received, now, ledgers);
-            let is_closed = |live: &Live| matches!(live.session.state(), State::Closed { .. });
-            if self.live.as_ref().is_none_or(is_closed) || count == 0 {
-                self.skipped_bytes += tail.len() as u64;
-                return self.give_up(connection);
-            }
-            rest = tail;
-        }
-    }
-
-    fn give_up(&mut self, connection: u64) {
-        (self.live, self.earlier) = (None, None);
-        self.broken = Some(connection);
-    }
-
-    fn keep_session(&mut self) {
-        if let Some(live) = self.live.take() {
-            self.earlier = live.session.into_resume_state();
-        }
-    }
-
-    /// Takes every message that is whole.
-    fn apply(&mut self, received: Received, now: Instant, ledgers: &mut Ledgers) {
-        let Worker { live, trees, reports, time_topic, unusable, .. } = self;
-        let Some(Live { session, .. }) = live else { return };
-        let is_time = |topic: &[u8]| !time_topic.is_empty() && topic == time_topic.as_bytes();
-        while let Some(event) = session.next_event(now) {
-            let mut sink = Reporter { reports, ledgers };
-            let applied = match event {
-                Event::Snapshot { topic, body } | Event::Delta { topic, body } if is_time(topic) => {
-                    trees.server_time(body, received);
-                    Ok(())
+        let after_hole = std::mem::take(&mut self.hole);
+        let Worker { wire, trees, reports, unusable, .. } = self;
+        let mut sink = Reporter { reports, ledgers };
+        let skipped = match wire {
+            Wire::Session(sessions) => {
+                if after_hole {
+                    sessions.give_up(connection);
                 }
-                Event::Snapshot { topic, body } => load(trees, topic, body, received, &mut sink),
-                Event::Delta { topic, body } => trees.delta(topic, body, received, &mut sink),
-                Event::Removed { topic } => trees.topic_removed(topic, received, &mut sink).map(drop),
-                Event::Connection(ConnectionEvent::Opened { session, .. }) => {
-                    opened(session, trees, received, &mut sink);
-                    Ok(())
-                }
-                Event::Connection(
-                    ConnectionEvent::PermitNeeded
-                    | ConnectionEvent::Connected
-                    | ConnectionEvent::ConnectFailed(_)
-                    | ConnectionEvent::Up
-                    | ConnectionEvent::Lost(_),
-                )
-                | Event::Status { .. }
-                | Event::Interrupted { .. }
-                | Event::Refused { .. }
-                | Event::Unchanged { .. }
-                | Event::Skipped(_)
-                | Event::QueueDepth(_) => Ok(()),
-            };
-            match applied {
-                // The list, and what only the login asked for.
-                Ok(()) | Err(TreeError::TopicNotHeld { .. }) => {}
-                Err(_) => *unusable += 1,
+                sessions.bytes(connection, bytes, now, &mut |event, time_topic| {
+                    *unusable += u64::from(!apply(&event, time_topic, trees, received, &mut sink));
+                })
             }
-        }
-        // Nobody is there to take what the session would answer.
-        let answers = session.output().len();
-        session.output_sent(answers);
+            Wire::Rooms(rooms) => {
+                if after_hole {
+                    rooms.hole();
+                }
+                let known = rooms.bytes(connection, bytes, &mut |topic, said| {
+                    *unusable += u64::from(!hear(topic, &said, trees, received, &mut sink));
+                });
+                if known == Known::Yes { 0 } else { bytes.len() }
+            }
+        };
+        self.skipped_bytes += skipped as u64;
         self.note_complete();
     }
 
@@ -226,7 +163,13 @@ impl Worker {
     }
 
     /// Does what the worker was asked; the last document of a match that ended.
-    pub(super) fn mark(&mut self, at: i64, mark: Mark, ledgers: &mut Ledgers) -> Option<Value> {
+    pub(super) fn mark(
+        &mut self,
+        at: i64,
+        connection: u64,
+        mark: Mark,
+        ledgers: &mut Ledgers,
+    ) -> Option<Value> {
         let received = ledgers.received(at);
         self.settle(received.mono_ns, ledgers);
         match mark {
@@ -254,6 +197,14 @@ impl Worker {
             }
             Mark::Released { id, epoch, why } => return self.release(&id, epoch, why, at, ledgers),
             Mark::Lost => self.lost(at, ledgers),
+            Mark::Joined { topic } => match &mut self.wire {
+                Wire::Rooms(rooms) => rooms.joined(connection, topic),
+                Wire::Session(_) => {}
+            },
+            Mark::Interrupted { topic, unheard_us } => {
+                let unheard = i64::try_from(unheard_us).unwrap_or(i64::MAX);
+                self.interrupted(&topic, at.saturating_sub(unheard), at, ledgers);
+            }
             Mark::Dropped { .. } => self.hole = true,
         }
         None
@@ -293,9 +244,26 @@ impl Worker {
         document
     }
 
+    /// The connection of a room is over: if it was live its gap begins at `since`.
+    fn interrupted(&mut self, topic: &str, since: i64, at: i64, ledgers: &mut Ledgers) {
+        let Wire::Rooms(rooms) = &mut self.wire else { return };
+        rooms.lost(topic);
+        let Some(slot) = self.trees.owner(topic.as_bytes()) else { return };
+        let Reports { feed, n, seats, .. } = &mut self.reports;
+        let Some(seat) = seats.get_mut(&slot).filter(|seat| seat.is_live) else { return };
+        (seat.is_live, *n) = (false, *n + 1);
+        let key = MatchKey { feed: *feed, id: seat.id.clone() };
+        let (epoch, why) = (seat.epoch, EndReason::ConnectionLost);
+        ledgers.advance(&key, &Input::End { epoch, why, at: since }, at);
+        self.trees.await_load(slot);
+    }
+
     /// The connection is over: for every match that was live a gap begins.
     fn lost(&mut self, at: i64, ledgers: &mut Ledgers) {
-        self.keep_session();
+        match &mut self.wire {
+            Wire::Session(sessions) => sessions.keep_session(),
+            Wire::Rooms(rooms) => rooms.hole(),
+        }
         let Reports { feed, n, seats, .. } = &mut self.reports;
         for seat in seats.values_mut().filter(|seat| seat.is_live) {
             (seat.is_live, *n) = (false, *n + 1);
@@ -337,6 +305,63 @@ impl Worker {
         whole.insert("markets".to_owned(), markets.into());
         Some(whole.into())
     }
+}
+
+/// Applies an event of a session; whether it was of use.
+fn apply(
+    event: &Event<'_>,
+    time_topic: &str,
+    trees: &mut Trees,
+    received: Received,
+    sink: &mut Reporter<'_>,
+) -> bool {
+    let is_time = |topic: &[u8]| !time_topic.is_empty() && topic == time_topic.as_bytes();
+    let applied = match event {
+        Event::Snapshot { topic, body } | Event::Delta { topic, body } if is_time(topic) => {
+            trees.server_time(body, received);
+            Ok(())
+        }
+        Event::Snapshot { topic, body } => load(trees, topic, body, received, sink),
+        Event::Delta { topic, body } => trees.delta(topic, body, received, sink),
+        Event::Removed { topic } => trees.topic_removed(topic, received, sink).map(drop),
+        Event::Connection(ConnectionEvent::Opened { session, .. }) => {
+            opened(*session, trees, received, sink);
+            Ok(())
+        }
+        Event::Connection(
+            ConnectionEvent::PermitNeeded
+            | ConnectionEvent::Connected
+            | ConnectionEvent::ConnectFailed(_)
+            | ConnectionEvent::Up
+            | ConnectionEvent::Lost(_),
+        )
+        | Event::Status { .. }
+        | Event::Interrupted { .. }
+        | Event::Refused { .. }
+        | Event::Unchanged { .. }
+        | Event::RoundEnd { .. }
+        | Event::Skipped(_)
+        | Event::QueueDepth(_) => Ok(()),
+    };
+    // The list, and what only the login asked for, are held by nobody here.
+    matches!(applied, Ok(()) | Err(TreeError::TopicNotHeld { .. }))
+}
+
+/// Applies what a room's connection brought; whether it was of use.
+fn hear(
+    topic: &str,
+    said: &Said<'_>,
+    trees: &mut Trees,
+    received: Received,
+    sink: &mut Reporter<'_>,
+) -> bool {
+    let topic = topic.as_bytes();
+    let applied = match said {
+        Said::Load(body) => load(trees, topic, body, received, sink),
+        Said::Delta(body) => trees.delta(topic, body, received, sink),
+        Said::Unusable => return false,
+    };
+    matches!(applied, Ok(()) | Err(TreeError::TopicNotHeld { .. }))
 }
 
 /// A session is open: a new one brings everything anew; in one that goes on, what was loaded before stands as it is.
@@ -447,6 +472,11 @@ impl Sink for Reporter<'_> {
         let Some((key, report)) = self.reports.report(slot, None, at) else { return };
         let stated = Stated::new(stated, self.ledgers.bounds(&key));
         self.ledgers.advance(&key, &Input::Incidents { report, statement: stated.statement() }, at);
+    }
+
+    fn chat(&mut self, slot: MatchSlot, lines: &[ChatLine<'_>], received: Received) {
+        let Some(seat) = self.reports.seats.get(&slot) else { return };
+        self.ledgers.say(&self.reports.key(&seat.id), lines, received.wall_us);
     }
 
     // Rows of odds are not replayed.

@@ -466,6 +466,7 @@ impl Probe<'_> {
                 Event::Skipped(why) => seen.skipped.push(why),
                 Event::Connection(ConnectionEvent::Up)
                 | Event::Unchanged { .. }
+                | Event::RoundEnd { .. }
                 | Event::Removed { .. }
                 | Event::QueueDepth(_) => {}
             }

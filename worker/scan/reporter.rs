@@ -10,7 +10,9 @@ use std::borrow::Cow;
 use std::time::Instant;
 use touchline_common::ipc::CodecError;
 use touchline_common::ipc::messages::data::{BulkBody, EndReason, MatchBase, MatchBody};
-use touchline_common::model::{ChatLine, Handle, Incidents, MarketValue, OddsChange, SelectionValue};
+use touchline_common::model::{
+    ChatLine, Handle, Incidents, MarketValue, OddsChange, RoundEnd, SelectionValue,
+};
 
 /// Reports to the recorder what happens to `matches`.
 pub struct Reporter<'a> {
@@ -102,6 +104,11 @@ impl Reporter<'_> {
         if let Some(handle) = self.handle(slot) {
             check(self.link.observe_odds(handle, body, changes, received.wall_us));
         }
+    }
+
+    /// A source of the match was asked once over.
+    pub fn round_ended(&mut self, slot: MatchSlot, round: RoundEnd, at: i64) {
+        self.send(slot, MatchBody::Round { round, at }, at);
     }
 
     /// The connection to the server is lost: a gap begins, which the next base ends.

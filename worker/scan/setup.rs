@@ -139,7 +139,14 @@ pub fn trees(config: &Config, feed: &FeedConfig) -> Result<Trees, ScanError> {
 }
 
 fn polled(config: &Config, feed: &FeedConfig) -> Result<Trees, ScanError> {
-    let sources = feed.poll.source.iter().map(json::Source::from).collect();
+    let socket = &feed.poll.socket;
+    let sources = feed.poll.source.iter().map(|source| {
+        let is_pushed = socket.url.is_some() && socket.source == source.name;
+        // What is polled of it is a load each time: a delta is of the socket.
+        let delta = if is_pushed { json::DeltaForm::DeepMerge } else { json::DeltaForm::Replace };
+        json::Source { delta, ..json::Source::from(source) }
+    });
+    let sources = sources.collect();
     let wrong = |error| ScanError::config(format!("the sources of {}: {error}", feed.name));
     Ok(Box::new(JsonDocs::new(sources, limits(config)).map_err(wrong)?))
 }

@@ -10,14 +10,16 @@ mod poll;
 mod reading;
 mod rooms;
 mod section;
+mod socket;
 
 pub use diffusion::{DiffusionConfig, Payload, Protocol};
 pub use follows::{Follows, NamedMatches};
-pub use poll::{Join, LIST_TOPIC, Page, PageBy, PollConfig, PollSource, Role};
+pub use poll::{Join, LIST_TOPIC, Page, PageBy, Play, PollConfig, PollSource, Role};
 pub use reading::{
     ClockReading, EventReading, ExtraRule, Listed, MarketReading, Ordered, Reading, SidesReading, StatReading,
 };
 pub use rooms::{Ranking, RoomsConfig, Users};
+pub use socket::SocketConfig;
 
 use super::headers::Headers;
 use super::secret::Secret;
@@ -174,8 +176,10 @@ impl<'de> Visitor<'de> for FeedVisitor {
         while let Some(KnownKey(key)) = map.next_key()? {
             feed.read_key(key, &mut map)?;
         }
-        if feed.kind == FeedKind::Poll {
-            poll::derive(&mut feed);
+        match feed.kind {
+            FeedKind::Poll => poll::derive(&mut feed),
+            FeedKind::Rooms => rooms::derive(&mut feed),
+            FeedKind::Diffusion | FeedKind::Push => {}
         }
         Ok(feed)
     }

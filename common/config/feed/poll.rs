@@ -4,6 +4,7 @@
 //! feeds have; [`derive`] fills these from the sources.
 
 use super::section::section;
+use super::socket::SocketConfig;
 use super::{
     ClockReading, EventReading, ExtraRule, FeedConfig, MarketReading, OverCap, SidesReading, StatReading,
     Status,
@@ -36,7 +37,7 @@ section! {
         interval: Dur = Dur::secs(5),
         /// A match is asked for at the latest after this time, though its entry in the list did not change.
         full_every: Dur = Dur::secs(60),
-        /// Requests of all workers in a day, redirects not counted; 0: any number. They are spread over the day: what was not made is
+        /// Requests of all workers in a day of UTC, redirects included; 0: any number. They are spread over the day: what was not made is
         /// not saved up. Each start of a worker counts a batch of 1 in 2,880 of them.
         quota_per_day: u64 = 0,
         /// `http://host:port`, `https://…`, `socks5://…`; empty: none.
@@ -45,6 +46,8 @@ section! {
         headers_env: BTreeMap<String, String> = BTreeMap::new(),
         /// Headers whose values are in files, in the first line: name of the header, path.
         headers_file: BTreeMap<String, String> = BTreeMap::new(),
+        /// A WebSocket that pushes what would be asked for otherwise; without a `url`: none.
+        socket: SocketConfig = SocketConfig::default(),
         source: Vec<PollSource> = Vec::new(),
         +
         /// The values of `headers_env` and `headers_file`, once resolved. Never read from or written to the file.
@@ -60,8 +63,8 @@ pub struct PollSource {
     pub name: String,
     /// `{ID}`: a match's id; `{NAME:/pointer}`: from the newest answer of the source that `after` names.
     pub url: UrlTemplate,
-    /// How often it is asked; left out: the feed's `interval`, and where it is asked match by match with a list beside it: only when the
-    /// match's entry in the list changed, and each `full_every`.
+    /// How often it is asked; left out: the feed's `interval`. Where it is asked match by match with a list beside it: how often of a match in
+    /// play; of another, and of all if left out, only when the match's entry in the list changed, and each `full_every`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub every: Option<Dur>,
     /// JSON pointer (RFC 6901) of the array of matches; empty: the answer itself. Left out: this is no list.
@@ -183,6 +186,14 @@ pub enum Join {
     All,
 }
 
+/// Whether a match is in play, as the list says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Play {
+    InPlay,
+    /// Not yet, or no more; also where no list says so.
+    Scheduled,
+}
+
 /// What a source is, by its form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
@@ -210,13 +221,13 @@ impl PollConfig {
     }
 
     /// How long it takes at most from the start of one request for a topic of `source` to the start of its next, failures apart.
-    pub fn every(&self, source: &PollSource, role: Role) -> Duration {
+    pub fn every(&self, source: &PollSource, role: Role, play: Play) -> Duration {
         let (interval, full) = (self.interval.get(), self.full_every.get());
-        match (role, source.every) {
+        match (role, source.every, play) {
             // A change of its entry in the list has it asked for before.
-            (Role::PerMatch, None) if self.has_list() => full,
-            (Role::PerMatch, Some(every)) if self.has_list() => every.get().min(full),
-            (Role::List | Role::PerMatch | Role::Document | Role::Step, every) => {
+            (Role::PerMatch, Some(every), Play::InPlay) if self.has_list() => every.get().min(full),
+            (Role::PerMatch, ..) if self.has_list() => full,
+            (Role::List | Role::PerMatch | Role::Document | Role::Step, every, _) => {
                 every.map_or(interval, Dur::get)
             }
         }
@@ -258,7 +269,8 @@ pub(super) fn derive(feed: &mut FeedConfig) {
         names(Role::PerMatch).filter_map(|name| of(&format!("{name}/{{ID}}"))).collect();
     let longest =
         poll.source.iter().zip(&roles).filter(|(_, role)| matches!(role, Role::PerMatch | Role::Document));
-    let longest = longest.map(|(source, role)| poll.every(source, *role)).max().unwrap_or_default();
+    let longest =
+        longest.map(|(source, role)| poll.every(source, *role, Play::Scheduled)).max().unwrap_or_default();
     // What is asked for so seldom says nothing in between: it is stale once an answer is overdue.
     feed.stale_after = feed.stale_after.max(Dur(longest.saturating_mul(2).min(STALE_MAX)));
     if poll.has_list() {

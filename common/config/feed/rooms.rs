@@ -1,9 +1,14 @@
 //! What a feed of kind `rooms` has beside what all feeds have: which rooms, how many, who may be stored.
 
+use super::FeedConfig;
 use super::section::section;
 use crate::config::units::Dur;
 use crate::config::url::Url;
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// However seldom a heartbeat is sent.
+const STALE_MAX: Duration = Duration::from_secs(366 * 86_400);
 
 section! {
     pub struct RoomsConfig {
@@ -26,6 +31,13 @@ section! {
         /// What is stored of people.
         users: Users = Users::Keep,
     }
+}
+
+/// Fills in what all feeds have: a room of which nobody says a word brings the answer to its heartbeat, so it is stale no sooner than a second
+/// one is due.
+pub(super) fn derive(feed: &mut FeedConfig) {
+    let answers = feed.rooms.heartbeat.get().saturating_mul(2);
+    feed.stale_after = feed.stale_after.max(Dur(answers.min(STALE_MAX)));
 }
 
 /// A list of rooms in the answer of an HTTP server, in JSON.

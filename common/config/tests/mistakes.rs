@@ -211,9 +211,9 @@ fn what_is_not_built_is_refused_unless_it_is_the_default() {
         "[[feed]]\nkind = \"push\"",
         "[limits]\ncoalesce = \"5ms\"",
         "[limits]\ncoalesce = \"0ms\"",
-        "[gateway]\nread_token_file = \"f\"",
-        "[gateway]\ntrusted_proxies = [\"10.0.0.1\"]",
-        "[gateway]\nlisten = \"127.0.0.1:8090\"",
+        "[gateway]\npub_listen = \"127.0.0.1:8091\"",
+        "[gateway]\npub_secret_file = \"f\"",
+        "[gateway]\nredis = \"redis://127.0.0.1:6379/0\"",
         "[sandbox]\nmode = \"strict\"",
         "[sandbox]\nuser = \"nobody\"",
     ] {
@@ -228,6 +228,7 @@ fn what_is_not_built_is_refused_unless_it_is_the_default() {
         "[[feed]]\npayload = \"raw\"\nmatches_file = \"f\"",
         "[sandbox]\nmode = \"off\"",
         "[store]\nrecord_raw = true",
+        "[gateway]\nlisten = \"127.0.0.1:8090\"\nread_token_file = \"f\"\ntrusted_proxies = [\"10.0.0.0/8\", \"::1\"]\norigins = [\"https://example.org\"]",
         "[streams]\nmaxlen = 1000",
         "[streams]\nredis = \"redis://127.0.0.1:6379/0\"\nndjson = \"-\"",
     ] {

@@ -1,7 +1,7 @@
 //! Feeds of kind `poll`: what their sources are, and mistakes in them.
 
 use super::*;
-use crate::config::Role;
+use crate::config::{Play, Role};
 
 const API: &str = r#"
 [[feed]]
@@ -44,6 +44,17 @@ fn the_form_of_a_source_says_what_it_is_and_the_topics_follow() {
     assert_eq!(child, config);
     let again: Config = toml::from_str(&config.to_toml()).unwrap();
     assert_eq!(again, config);
+}
+
+#[test]
+fn matches_in_play_are_asked_for_as_often_as_is_said_and_others_seldom() {
+    let text = API.replace("{ID}/events\"", "{ID}/events\"\nevery = \"7s\"");
+    let config: Config = toml::from_str(&text).unwrap();
+    let poll = &config.feed[0].poll;
+    let seconds = |at: usize, play| poll.every(&poll.source[at], poll.roles()[at], play).as_secs();
+    assert_eq!([Play::InPlay, Play::Scheduled].map(|play| seconds(1, play)), [7, 60]);
+    assert_eq!([Play::InPlay, Play::Scheduled].map(|play| seconds(0, play)), [5, 5]);
+    assert_eq!(config.feed[0].stale_after, Dur::secs(120), "scheduled ones say nothing in between");
 }
 
 #[test]
@@ -125,5 +136,31 @@ fn a_quota_is_the_pools_in_batches_that_are_spread_over_the_day() {
         assert_eq!(feed.poll.batch(), batch, "{quota}");
         let a_day = feed.connects_per_s * 86_400.0 * f64::from(feed.poll.batch());
         assert!((a_day / feed.poll.quota_per_day as f64 - 1.0).abs() < 1e-9, "{a_day}");
+    }
+}
+
+#[test]
+fn a_socket_pushes_the_matches_of_one_source() {
+    let with = |socket: &str| {
+        API.replace(
+            "[[feed.source]]\nname = \"matches\"",
+            &format!("[feed.socket]\n{socket}\n[[feed.source]]\nname = \"matches\""),
+        )
+    };
+    let good = "url = \"wss://ws.h:443/?apiKey={X-Key}\"\nsource = \"events\"";
+    assert_eq!(mistakes_of(&with(good)), Vec::<String>::new());
+    let config: Config = toml::from_str(&with(good)).unwrap();
+    assert_eq!(config.feed[0].poll.socket.changes, ["/changes/added", "/changes/updated"]);
+    assert_eq!(toml::from_str::<Config>(&config.to_toml()).unwrap(), config);
+    for (socket, message) in [
+        ("url = \"dpt://ws.h:443\"\nsource = \"events\"", "bad scheme of a WebSocket"),
+        ("url = \"wss://ws.h:443\"\nsource = \"matches\"", "no source's matches"),
+        ("url = \"wss://ws.h:443\"", "no source's matches"),
+        ("url = \"wss://ws.h:443\"\nsource = \"events\"\nsubscribe = \"{}\"", "asks for no match"),
+        ("url = \"wss://ws.h:443\"\nsource = \"events\"\nchanges = [\"x\"]", "no JSON pointer"),
+        ("url = \"wss://ws.h:443\"\nsource = \"token\"", "needs its answers"),
+    ] {
+        let found = mistakes_of(&with(socket));
+        assert!(found.iter().any(|found| found.contains(message)), "{socket}: {found:?}");
     }
 }

@@ -29,6 +29,17 @@ fn named_rooms_and_a_ranking_are_read_and_written() {
 }
 
 #[test]
+fn a_room_is_stale_no_sooner_than_a_second_heartbeat_is_answered() {
+    let stale_after = |text: &str| {
+        let config = Config::parse(&with(&format!("rooms = [\"7\"]\n{text}")), FILE).unwrap();
+        config.feed.first().map(|feed| feed.stale_after)
+    };
+    assert_eq!(stale_after("heartbeat = \"60s\""), Some(Dur::secs(120)));
+    assert_eq!(stale_after("stale_after = \"10s\""), Some(Dur::secs(60)));
+    assert_eq!(stale_after("stale_after = \"90s\""), Some(Dur::secs(90)));
+}
+
+#[test]
 fn what_rooms_cannot_be_is_said() {
     for (text, message) in [
         ("", "a feed with neither rooms nor a ranking would follow nothing"),

@@ -1,6 +1,6 @@
 //! What a feed of kind `poll` has: its sources, each for itself and as they depend on each other.
 
-use super::{MAX_NAME, check_plain, positive, reading};
+use super::{MAX_NAME, check_plain, positive, reading, socket};
 use crate::config::check::Findings;
 use crate::config::feed::{FeedConfig, LIST_TOPIC, Page, PageBy, PollSource, Role, Strategy};
 use crate::config::locate::Place;
@@ -13,6 +13,7 @@ const SOURCES_MAX: usize = 10_000;
 pub(super) fn check(feed: &FeedConfig, index: usize, findings: &mut Findings<'_>) {
     check_feed(feed, index, findings);
     let roles = feed.poll.roles();
+    socket::check(feed, &roles, index, findings);
     let mut names = BTreeSet::new();
     for (n, (source, role)) in feed.poll.source.iter().zip(&roles).enumerate() {
         let at = Place::feed(index, "source").index(n);
@@ -170,7 +171,7 @@ fn check_page(page: &Page, at: &Place, findings: &mut Findings<'_>) {
     }
 }
 
-fn check_pointer(pointer: &str, at: &Place, findings: &mut Findings<'_>) {
+pub(super) fn check_pointer(pointer: &str, at: &Place, findings: &mut Findings<'_>) {
     if !is_pointer(pointer) {
         findings.add(
             at,

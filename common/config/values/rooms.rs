@@ -109,10 +109,13 @@ fn check_numbers(feed: &FeedConfig, index: usize, findings: &mut Findings<'_>) {
 /// Keys that all feeds have and that mean nothing for rooms.
 fn check_common(feed: &FeedConfig, index: usize, findings: &mut Findings<'_>) {
     let at = |key: &str| Place::feed(index, key);
-    for (key, instead) in
-        [("matches", "`rooms`"), ("matches_file", "`rooms_file`"), ("max_subscriptions", "`max_rooms`")]
-    {
-        if findings.is_written(&at(key)) {
+    let default_cap = feed.max_subscriptions == FeedConfig::default().max_subscriptions;
+    for (key, instead, is_default) in [
+        ("matches", "`rooms`", feed.matches.is_empty()),
+        ("matches_file", "`rooms_file`", feed.matches_file.is_empty()),
+        ("max_subscriptions", "`max_rooms`", default_cap),
+    ] {
+        if !is_default {
             let message = format!("`{key}` means nothing for a feed of kind \"rooms\"");
             findings.add(&at(key), message, format!("expected {instead}"));
         }

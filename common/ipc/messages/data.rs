@@ -9,7 +9,7 @@ use super::Message;
 use crate::ipc::frame::HEADER_LEN;
 use crate::model::{
     Change, ChatLine, Clock, Epoch, Facts, Generation, Handle, Incidents, MarketValue, MatchKey, OddsChange,
-    RegisterChange, Registers, SelectionValue, SlotId,
+    RegisterChange, Registers, RoundEnd, SelectionValue, SlotId,
 };
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -135,9 +135,15 @@ pub enum MatchBody<'a> {
     },
     /// The answer to [`FromRecorderData::Mark`]: all that the server had sent is reported before this.
     Mark { token: u64 },
-    /// What a source states of single happenings; the last variant, so that those before keep their tags.
+    /// What a source states of single happenings.
     Incidents {
         stated: Incidents,
+        /// Wall clock of the read, microseconds since 1970 UTC.
+        at: i64,
+    },
+    /// A source was asked once over; the last variant, so that those before keep their tags.
+    Round {
+        round: RoundEnd,
         /// Wall clock of the read, microseconds since 1970 UTC.
         at: i64,
     },
@@ -401,6 +407,10 @@ mod tests {
         let incidents = encoded(&of_match(MatchBody::Incidents { stated, at }));
         assert!(!is_end(&incidents));
         assert_eq!(incidents.get(12..16), Some(&4u32.to_le_bytes()[..]), "tags stay");
+        // Its numbers stand where the reason of an end does.
+        let round = encoded(&of_match(MatchBody::Round { round: RoundEnd::default(), at }));
+        assert!(!is_end(&round));
+        assert_eq!(round.get(12..16), Some(&5u32.to_le_bytes()[..]), "tags stay");
         assert!(!is_end(&encoded_bulk(&of_bulk(BulkBody::Obs { changes: Cow::Borrowed(&[]), at }))));
         // Two lines: the number of them stands where the reason of an end does.
         let line = |id| ChatLine {

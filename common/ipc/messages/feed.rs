@@ -17,6 +17,9 @@ pub struct FeedDocument<'a> {
     pub key: MatchKey,
     pub epoch: Epoch,
     pub version: u64,
+    /// `match`, or `list` while the match waits for a worker.
+    #[serde(borrow)]
+    pub source: Cow<'a, str>,
     /// Whether `sections` are all that the document has.
     pub whole: bool,
     /// Nothing was received for `stale_after`.
@@ -28,6 +31,21 @@ pub struct FeedDocument<'a> {
     /// Names as in the store (`` the head, `tail`, `market:KEY`) and JSON objects; `None` where the section is gone.
     #[serde(borrow)]
     pub sections: Vec<(Cow<'a, str>, Option<Cow<'a, str>>)>,
+}
+
+/// The document was the last of its match, which is over. Sent to the gateway only, after what had not been sent of the document.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FeedEnded {
+    pub key: MatchKey,
+    pub epoch: Epoch,
+    /// Of the document as of a match that is over.
+    pub version: u64,
+    /// Wall clock of its end, microseconds since 1970 UTC.
+    pub updated_at: i64,
+}
+
+impl Message for FeedEnded {
+    const KIND: u16 = 0x0402;
 }
 
 impl Message for FeedDocument<'_> {

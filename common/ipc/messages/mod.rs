@@ -4,10 +4,13 @@
 //! |---|---|---|
 //! | coordinator – worker | [`worker::ToWorker`] | [`worker::FromWorker`] |
 //! | coordinator – recorder | [`recorder::ToRecorder`] | [`recorder::FromRecorder`] |
+//! | coordinator – gateway | [`gateway::ToGateway`] | [`gateway::FromGateway`] |
+//! | recorder – gateway (feed) | [`feed::FeedDocument`], [`feed::FeedEnded`] | |
 //! | recorder – worker (data) | [`data::FromRecorderData`] | [`data::Open`] and the types after it |
 
 pub mod data;
 pub mod feed;
+pub mod gateway;
 pub mod recorder;
 pub mod worker;
 

@@ -53,6 +53,8 @@ pub enum ToRecorder {
         /// Milliseconds.
         deadline_ms: u32,
     },
+    /// This frame carries the recorder's end of the gateway's document feed: all documents are sent, then what changes.
+    Reader,
 }
 
 impl Message for ToRecorder {

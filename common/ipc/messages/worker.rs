@@ -269,4 +269,31 @@ pub struct LoadReport {
     pub odds_conflated: u64,
     /// Frames of both streams that the recorder has not acknowledged, bytes.
     pub unacknowledged: u64,
+    /// Where there is no connection whose state would tell: how all that is asked for fares.
+    pub sources: Option<SourcesReport>,
+}
+
+/// How what a worker polls fares: each topic of each source is one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourcesReport {
+    /// Answered.
+    pub up: u32,
+    /// Answered, or asked, for longer than its interval, the wait for a place in the window included.
+    pub slow: u32,
+    /// Its newest request failed.
+    pub failing: u32,
+    /// Of them, those for which no answer came for longer than `stale_after`.
+    pub overdue: u32,
+    /// The one that fails for the longest time.
+    pub worst: Option<FailingSource>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailingSource {
+    /// Its name, and its match.
+    pub name: String,
+    pub why: String,
+    pub failing_ms: u64,
+    /// Until it is asked again.
+    pub next_ms: u64,
 }

@@ -47,6 +47,8 @@ fn take(record: &Record, recorded: &mut Recorded, lines: &mut Lines<'_, '_>) {
         | Mark::Listed { .. }
         | Mark::Renewed { .. }
         | Mark::Released { .. }
+        | Mark::Joined { .. }
+        | Mark::Interrupted { .. }
         | Mark::Audited { .. } => {}
     }
     // Plain data with text keys, which JSON can always write.

@@ -80,6 +80,11 @@ fn payload_words(kind: &str, payload: &Value, words: &mut Vec<String>) {
     if !matches!(kind, "goal" | "retract") {
         words.extend(shown(payload, "n").map(|n| format!("number {n}")));
     }
+    if kind == "round_end" {
+        let counts = ["ok", "failed", "changed"].into_iter();
+        words.extend(counts.filter_map(|key| Some(format!("{} {key}", shown(payload, key)?))));
+        words.extend(shown(payload, "took_ms").map(|took| format!("took {took} ms")));
+    }
     words.extend(shown(payload, "reason").map(|reason| reason.replace('_', " ")));
     words.extend(shown(payload, "text").map(|text| short(&text, COMMENT)));
 }
@@ -129,6 +134,10 @@ mod tests {
             (
                 json!({"type": "gap_start", "payload": {"reason": "worker_died"}}),
                 "GAP START A v B: worker died",
+            ),
+            (
+                json!({"type": "round_end", "payload": {"ok": 1, "failed": 0, "changed": 1, "took_ms": 85}}),
+                "ROUND END A v B: 1 ok, 0 failed, 1 changed, took 85 ms",
             ),
             (json!({"type": "comment", "payload": {"text": "a\u{1b}b"}}), "COMMENT A v B: a\\u{1b}b"),
             (

@@ -12,6 +12,7 @@ mod lists;
 mod replay;
 mod status;
 
+pub(super) use chat::{is_line as is_chat, line as chat_line};
 pub(super) use document::document;
 pub(super) use events::{events, follow_odds, odds};
 pub(super) use line::line as event_line;

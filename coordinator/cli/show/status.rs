@@ -39,7 +39,11 @@ pub(crate) fn status(status: &Value, out: &mut Printer<'_>) -> Result<(), Failur
     let (gateway, sandbox) = (&status.gateway, &status.sandbox);
     let clients = match gateway.state.as_str() {
         "off" => String::new(),
-        _ => format!(", {}", counted(gateway.clients, "client", "clients")),
+        _ => {
+            let at = if gateway.address.is_empty() { "" } else { " at " };
+            let clients = counted(gateway.clients, "client", "clients");
+            format!("{at}{}, {clients}", clean(&gateway.address))
+        }
     };
     out.line(format!(
         "gateway   {}{clients}; sandbox: landlock {}, seccomp {}",
@@ -121,6 +125,26 @@ fn feeds(feeds: &[FeedView], out: &mut Printer<'_>) -> Result<(), Failure> {
         }
         if let Some(round) = feed.round_ms {
             out.line(format!("{name}: a round of its matches takes {}", micros(u64::from(round) * 1_000)))?;
+        }
+        if let Some(sources) = &feed.sources {
+            out.line(format!(
+                "{name}: {} up, {} slow, {} failing",
+                counted(sources.up, "source", "sources"),
+                sources.slow,
+                sources.failing
+            ))?;
+        }
+        if let Some(worst) = feed.sources.as_ref().and_then(|sources| sources.worst.as_ref()) {
+            out.line(format!(
+                "{name}: {} fails since {} ago, tried again in {}: {}",
+                clean(&short(&worst.source, 60)),
+                age(worst.failing_s),
+                age(worst.next_s),
+                clean(&worst.why)
+            ))?;
+        }
+        if let Some(quota) = feed.quota {
+            out.line(format!("{name}: {} of {} requests left today", quota.left, quota.per_day))?;
         }
         if feed.audits_missed > 0 {
             let (audits, missed) = (counted(feed.audits, "audit", "audits"), feed.audits_missed);

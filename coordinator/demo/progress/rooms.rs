@@ -11,16 +11,23 @@ use touchline_simulator::RoomOptions;
 use touchline_simulator::rooms::{RoomHandle, RoomsReport};
 
 impl Progress {
-    pub fn rooms_started(&mut self, folder: &Path, server: &RoomHandle, options: &DemoOptions<RoomOptions>) {
+    pub fn rooms_started(
+        &mut self,
+        page: &str,
+        folder: &Path,
+        server: &RoomHandle,
+        options: &DemoOptions<RoomOptions>,
+    ) {
         let (tcp, websocket, http) = (server.address(), server.websocket_address(), server.http_address());
         let (socket, log) = (folder.join("control.sock"), folder.join("touchline.log"));
         let simulated = &options.server;
         if self.output == OutputFormat::Json {
-            let line = json!({"server": format!("tcp://{tcp}"), "websocket": format!("ws://{websocket}/sub"),
+            let line = json!({"page": page, "server": format!("tcp://{tcp}"), "websocket": format!("ws://{websocket}/sub"),
                 "ranking": format!("http://{http}/ranking"), "control_socket": socket, "log": log, "seed": simulated.seed});
             return self.line(&line.to_string());
         }
         let duration = options.duration.map_or_else(|| "until Ctrl-C".to_owned(), |d| format!("{d:?}"));
+        self.line(&format!("page         {page}"));
         self.line(&format!("room server  tcp://{tcp}, ws://{websocket}/sub"));
         self.line(&format!(
             "             {}, {:.0} messages/s, the busiest with {:.0} times the share of the quietest, seed {}",

@@ -66,14 +66,14 @@ impl Line {
 }
 
 impl World {
-    fn new(behaviour: Behaviour, saved: Option<&SavedStateV2>) -> World {
+    fn new(behaviour: Behaviour, saved: Option<&SavedStateV3>) -> World {
         let mut config = config(64);
         config.feeds[0].cap = 50;
         config.feeds[0].learns_cap = true;
         World::of(config, MATCHES, behaviour, saved)
     }
 
-    fn of(config: Settings, matches: usize, behaviour: Behaviour, saved: Option<&SavedStateV2>) -> World {
+    fn of(config: Settings, matches: usize, behaviour: Behaviour, saved: Option<&SavedStateV3>) -> World {
         let mut bed = Bed::after(config, saved);
         let ids: Vec<String> = (0..matches).map(|n| format!("m{n:03}")).collect();
         bed.load_list(&ids.iter().map(String::as_str).collect::<Vec<_>>());
@@ -407,7 +407,7 @@ fn a_match_that_misses_deltas_below_the_cap_teaches_nothing() {
 fn what_was_learned_outlives_the_coordinator() {
     let mut world = World::new(Behaviour::Ignores, None);
     world.pass(ms(30_000));
-    let saved = SavedStateV2::from_json(&world.bed.pool.saved_state().to_json().unwrap()).unwrap();
+    let saved = SavedStateV3::from_json(&world.bed.pool.saved_state().to_json().unwrap()).unwrap();
     let mut next = World::new(Behaviour::Ignores, Some(&saved));
     next.pass(ms(10_000));
     assert_eq!((next.learned(), next.live()), (Some(37), MATCHES));

@@ -102,6 +102,7 @@ impl Pool {
                     counted(events, "event", "events"),
                 )
             }
+            Child::GATEWAY => format!("{state}, {}, reported {ago} ms ago", self.gateway_activity()),
             Child::Worker(slot) => {
                 let Some(slot) = self.slot(slot) else { return state.to_owned() };
                 let report = &slot.report;

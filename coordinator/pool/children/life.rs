@@ -1,7 +1,7 @@
 //! The life of a child's place: one state enum, one function ([`Life::advance`]) that owns every transition.
 //!
 //! Knows nothing of matches. It holds the start deadline, the ladder of signals, back-off, the intensity limit and
-//! parking. Used for the workers' slots and for the recorder, which is never parked for dying often: no other takes over from it.
+//! parking. Used for the workers' slots and for the services, which are never parked for dying often: no other takes over from one.
 
 use crate::pool::action::Signal;
 use crate::pool::children::jitter::Jitter;
@@ -114,7 +114,7 @@ pub(in crate::pool) enum Departure {
 pub(in crate::pool) enum Peers {
     /// A worker's slot: where one dies too often it is parked, and others go on.
     Many,
-    /// The recorder's: it is waited for, but not for long, since workers meanwhile hold what no other process has.
+    /// A service's: it is waited for, but not for long, since workers meanwhile hold what no other process has, and clients are not served.
     Alone,
 }
 

@@ -1,10 +1,11 @@
 //! The processes: workers in their slots and the services, how each lives and dies, and what is learned of deaths.
 //!
 //! Invariants: a child's state changes by [`life::Life::advance`] alone; a slot has no process while it is parked; a generation is never
-//! used twice. `reports` and `recorder` read what children send, `processes` acts on what becomes of them.
+//! used twice. `reports`, `recorder` and `gateway` read what children send, `processes` acts on what becomes of them.
 
 pub(super) mod breaker;
 pub(super) mod deaths;
+pub(super) mod gateway;
 pub(super) mod jitter;
 pub(super) mod life;
 mod processes;
@@ -17,6 +18,7 @@ pub(super) mod slot;
 use super::input::{Child, ServiceKind};
 use breaker::Breaker;
 use deaths::Death;
+use gateway::Gateway;
 use life::Life;
 use recorder::Recorder;
 use recovery::Fallen;
@@ -30,6 +32,8 @@ use touchline_common::model::{FeedId, Generation, SlotId};
 pub(super) struct Children {
     pub(super) slots: Vec<Slot>,
     pub(super) recorder: Recorder,
+    /// Where one is configured.
+    pub(super) gateway: Option<Gateway>,
     pub(super) breaker: Breaker,
     pub(super) breaker_logged: bool,
     /// The newest deaths, the newest first.
@@ -41,10 +45,11 @@ pub(super) struct Children {
 }
 
 impl Children {
-    pub(super) fn new(config: &PoolConfig, recorder: Generation) -> Self {
+    pub(super) fn new(config: &PoolConfig, recorder: Generation, gateway: Option<Gateway>) -> Self {
         let mut children = Children {
             slots: Vec::new(),
             recorder: Recorder::new(recorder),
+            gateway,
             breaker: Breaker::default(),
             breaker_logged: false,
             deaths: VecDeque::new(),
@@ -72,6 +77,7 @@ impl Children {
     pub(super) fn life(&self, child: Child) -> Option<&Life> {
         match child {
             Child::Service(ServiceKind::Recorder) => Some(&self.recorder.life),
+            Child::Service(ServiceKind::Gateway) => self.gateway.as_ref().map(|gateway| &gateway.life),
             Child::Worker(slot) => self.slot(slot).map(|slot| &slot.life),
         }
     }
@@ -79,6 +85,7 @@ impl Children {
     pub(super) fn life_mut(&mut self, child: Child) -> Option<&mut Life> {
         match child {
             Child::Service(ServiceKind::Recorder) => Some(&mut self.recorder.life),
+            Child::Service(ServiceKind::Gateway) => self.gateway.as_mut().map(|gateway| &mut gateway.life),
             Child::Worker(slot) => self.slot_mut(slot).map(|slot| &mut slot.life),
         }
     }
@@ -99,6 +106,9 @@ impl Children {
     /// The coordinator was late by this much: that time is not counted against any child.
     pub(super) fn forgive(&mut self, late: Duration, now: Duration) {
         self.recorder.life.forgive(late, now);
+        if let Some(gateway) = &mut self.gateway {
+            gateway.life.forgive(late, now);
+        }
         for slot in &mut self.slots {
             slot.life.forgive(late, now);
         }

@@ -268,6 +268,7 @@ impl Pool {
         match child {
             Child::Worker(slot) => self.lose_worker(slot),
             Child::RECORDER => self.children.slots.iter_mut().for_each(|slot| slot.session.data = Data::None),
+            Child::GATEWAY => {}
         }
     }
 

@@ -65,7 +65,8 @@ impl Pool {
             return;
         }
         self.children.recorder.was_ready = true;
-        self.recorder_is_back();
+        self.service_is_back(ServiceKind::Recorder);
+        self.connect_feed();
         self.placement.epochs.stay_above(highest);
         let workers: Vec<SlotId> = self.children.working().map(|slot| slot.id).collect();
         workers.into_iter().for_each(|slot| self.connect_data(slot));

@@ -5,7 +5,7 @@
 //! is told at once. Invariant: one outage a slot; of the deaths that wait one for each match that they cost, or the recorder. Called
 //! by `reports`, `processes` and `recorder` with what happens, by the pool's step to tell.
 
-use crate::pool::input::Child;
+use crate::pool::input::{Child, ServiceKind};
 use crate::pool::log_event::LogEvent;
 use crate::pool::operate::Stopping;
 use crate::pool::{Pool, millis};
@@ -152,9 +152,9 @@ impl Pool {
         self.children.fallen.retain(|of| of.child != child || of.generation != generation);
     }
 
-    pub(super) fn recorder_is_back(&mut self) {
+    pub(super) fn service_is_back(&mut self, kind: ServiceKind) {
         let now = self.now;
-        for of in self.children.fallen.iter_mut().filter(|of| of.child == Child::RECORDER) {
+        for of in self.children.fallen.iter_mut().filter(|of| of.child == Child::Service(kind)) {
             of.missing.whole_at.get_or_insert(now);
         }
     }

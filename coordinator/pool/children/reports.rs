@@ -12,7 +12,7 @@ use touchline_common::ipc::messages::recorder::{Owner, ToRecorder};
 use touchline_common::ipc::messages::worker::{
     ConnectionState, FromWorker, LoadReport, MatchDetail, MatchReport, MatchState, ReleaseReason, ToWorker,
 };
-use touchline_common::model::{Generation, MatchKey, SlotId};
+use touchline_common::model::{FeedId, Generation, MatchKey, SlotId};
 
 impl Pool {
     pub(in crate::pool) fn on_worker_message(
@@ -87,13 +87,22 @@ impl Pool {
     pub(in crate::pool) fn grant_connect_permits(&mut self) {
         for feed in self.feeds.ids() {
             while let Some(&slot) = self.feeds[feed].queue.front() {
-                if !self.feeds[feed].budget.take(self.now) {
+                if !self.take_permit(feed) {
                     break;
                 }
                 self.feeds[feed].queue.pop_front();
                 self.send_to_worker(slot, ToWorker::PermitConnect);
             }
         }
+    }
+
+    /// One worker of the feed may connect, or make a batch of requests.
+    pub(in crate::pool) fn take_permit(&mut self, feed: FeedId) -> bool {
+        let (now, time) = (self.now, self.time());
+        let of = &mut self.feeds[feed];
+        let granted = of.take_permit(now, time);
+        self.saving.due |= granted && of.quota.is_some();
+        granted
     }
 
     fn worker_ready(&mut self, slot: SlotId) {

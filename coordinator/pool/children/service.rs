@@ -1,22 +1,25 @@
 //! Children that are no workers: one life cycle for all of them.
 //!
 //! A service is started whenever it may be, waited for after a death (not parked: no other does what it does), killed when it does not report,
-//! and asked to leave when the workers are gone, one after the other. What each is sent and reports is in a file of its own (`recorder`).
+//! and asked to leave when the workers are gone, one after the other. What each is sent and reports is in a file of its own (`recorder`, `gateway`).
 
 use super::life::Life;
 use crate::pool::input::{Child, ServiceKind, Urgency};
 use crate::pool::{Action, Pool, Signal, millis};
 use std::time::Duration;
+use touchline_common::ipc::messages::gateway::ToGateway;
 use touchline_common::ipc::messages::recorder::ToRecorder;
 
-/// Each service, in the order in which they leave.
-pub(in crate::pool) const SERVICES: [ServiceKind; 1] = [ServiceKind::Recorder];
+/// Each service, in the order in which they leave. One that is not configured has no life.
+pub(in crate::pool) const SERVICES: [ServiceKind; 2] = [ServiceKind::Gateway, ServiceKind::Recorder];
 
 /// What a service gets to finish after a requested stop.
 pub(in crate::pool) fn within(kind: ServiceKind, urgency: Urgency) -> Duration {
     match (kind, urgency) {
         (ServiceKind::Recorder, Urgency::Drain) => Duration::from_secs(5),
         (ServiceKind::Recorder, Urgency::Now) => Duration::from_secs(2),
+        (ServiceKind::Gateway, Urgency::Drain) => Duration::from_secs(2),
+        (ServiceKind::Gateway, Urgency::Now) => Duration::from_secs(1),
     }
 }
 
@@ -67,6 +70,7 @@ impl Pool {
                 let generation = self.children.recorder.life.generation;
                 self.out.push(Action::ToRecorder { generation, message: ToRecorder::Stop { deadline_ms } });
             }
+            ServiceKind::Gateway => self.send_to_gateway(ToGateway::Stop { deadline_ms }),
         }
     }
 }

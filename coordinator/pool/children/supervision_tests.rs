@@ -236,6 +236,7 @@ fn a_child_of_another_version_is_refused_for_good() {
         let hello = Hello { proto_min: 9, proto_max: 12, build: String::new(), pid: 9 };
         bed.give(match child {
             Child::RECORDER => Input::Recorder { generation, message: FromRecorder::Hello(hello) },
+            Child::GATEWAY => Input::Gateway { generation, message: FromGateway::Hello(hello) },
             Child::Worker(slot) => Input::Worker { slot, generation, message: FromWorker::Hello(hello) },
         });
         let kill = |action: &Action| matches!(action, Action::Kill { child: of, .. } if *of == child);

@@ -13,7 +13,10 @@ const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
 /// The parts of the document, by what the names of their events begin with.
 const PARTS: [(&str, &[&str]); 5] = [
     ("The pool and the coordinator", &["pool", "coord", "control", "epochs", "state"]),
-    ("Workers, the recorder and their processes", &["worker", "raw", "recorder", "child", "process"]),
+    (
+        "Workers, the recorder, the gateway and their processes",
+        &["worker", "raw", "recorder", "gateway", "child", "process"],
+    ),
     ("Feeds and matches", &["feed", "list", "match", "matches", "gap"]),
     ("The store and the data channels", &["store", "hour", "ledger", "data", "query", "sink"]),
     ("The log", &["log"]),
@@ -23,7 +26,7 @@ const INTRODUCTION: &str = "# Log events
 
 One line each: time, level, who, the event's name, then `key=value`, quoted where needed. Names and keys are an
 interface for scripts that follow the log: names are not changed, keys may be added. `who` is `coord` (coordinator), `w1`
-… (scanning workers), `rec` (recorder). The key `match` is a match's id in its feed, `worker` a slot's number, `error` and
+… (scanning workers), `rec` (recorder), `gw` (gateway). The key `match` is a match's id in its feed, `worker` a slot's number, `error` and
 `why` are for people; a key without a value is left out. A line is at most 4096 bytes; one that had to be cut ends in `cut=true`.
 
 What a level means: `error` is for somebody to act on; `warn` is worse than it should be, and heals by itself or is bounded; `info` is a

@@ -106,7 +106,7 @@ impl Pool {
             return false;
         }
         let Some(slot) = self.free_slot(feed) else { return false };
-        if !self.feeds[feed].budget.take(self.now) {
+        if !self.take_permit(feed) {
             return false;
         }
         let restarts = |pool: &Pool| pool.slot(slot).map_or(0, |slot| slot.life.restarts);

@@ -120,6 +120,7 @@ impl World {
             cap: CAP,
             own_subscriptions: u32::from(n),
             connections: ConnectionLimits { most: 8, per_s: 20.0 },
+            quota: None,
             // The second feed's matches need two topics.
             match_topics: ["6V{ID}", "7V{ID}"]
                 .iter()
@@ -144,7 +145,9 @@ impl World {
             },
             feeds: (0..FEEDS).map(feed).collect(),
             seed,
+            started_at: 0,
             timing: Timing::default(),
+            has_gateway: false,
         };
         let mut world = World {
             pool: Pool::new(config, None),
@@ -291,6 +294,7 @@ impl World {
                     saved.highest_epoch >= self.pool.placement.epochs.highest().0.min(self.checks.on_disk.0)
                 );
             }
+            Action::ToGateway { .. } | Action::ConnectFeed => panic!("there is no gateway"),
             Action::Answer { .. } | Action::Log(_) | Action::Finished => {}
         }
     }
@@ -306,6 +310,7 @@ impl World {
                 assert!(self.recorder.is_none(), "two recorders");
                 self.recorder = Some(FakeRecorder { generation });
             }
+            Child::GATEWAY => panic!("there is no gateway"),
             Child::Worker(slot) => {
                 let condition = if self.chance(4) { Condition::Mute } else { Condition::Well };
                 let worker = Worker {
@@ -325,12 +330,14 @@ impl World {
         }
         let pid = match child {
             Child::RECORDER => 900_000 + generation.0,
+            Child::GATEWAY => panic!("there is no gateway"),
             Child::Worker(slot) => u32::from(slot.0) * 10_000 + generation.0,
         };
         self.at(Duration::ZERO, Event::Give(Input::Spawned { child, generation, pid }));
         let hello = Hello { proto_min: PROTO, proto_max: PROTO, build: String::new(), pid };
         match child {
             Child::RECORDER => self.on_recorder_message(generation, FromRecorder::Hello(hello)),
+            Child::GATEWAY => panic!("there is no gateway"),
             Child::Worker(slot) => self.says(slot, generation, FromWorker::Hello(hello)),
         }
     }
@@ -346,6 +353,7 @@ impl World {
                 let highest_epoch = Epoch(self.store_highest);
                 self.on_recorder_message(generation, FromRecorder::Ready { highest_epoch, token: 1 });
             }
+            Child::GATEWAY => panic!("there is no gateway"),
             Child::Worker(slot) => {
                 if self.workers.get(&slot).is_some_and(|worker| worker.condition != Condition::Mute) {
                     self.says(slot, generation, FromWorker::Ready);
@@ -368,6 +376,7 @@ impl World {
                     self.at(Duration::from_secs(1), Event::Beat(child, generation));
                 }
             }
+            Child::GATEWAY => panic!("there is no gateway"),
             Child::Worker(slot) => {
                 let now = self.now;
                 let Some(worker) = self.workers.get(&slot).filter(|w| w.generation == generation) else {
@@ -407,13 +416,14 @@ impl World {
             | ToRecorder::LogFilter { .. }
             | ToRecorder::LogFile
             | ToRecorder::ReopenSinks
+            | ToRecorder::Reader
             | ToRecorder::Documents => {}
         }
     }
 
     fn kill(&mut self, child: Child, generation: Generation, signal: Signal) {
         let condition = match child {
-            Child::RECORDER => Condition::Well,
+            Child::Service(_) => Condition::Well,
             Child::Worker(slot) => self.workers.get(&slot).map_or(Condition::Well, |worker| worker.condition),
         };
         let number = match signal {
@@ -428,6 +438,7 @@ impl World {
     fn exit(&mut self, child: Child, generation: Generation, exit: Exit) {
         let there = match child {
             Child::RECORDER => self.recorder.take_if(|recorder| recorder.generation == generation).is_some(),
+            Child::GATEWAY => false,
             Child::Worker(slot) => {
                 self.workers.get(&slot).is_some_and(|worker| worker.generation == generation)
                     && self.workers.remove(&slot).is_some()

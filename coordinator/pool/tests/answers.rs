@@ -57,7 +57,7 @@ fn a_room_that_left_the_ranking_ends_after_a_while_though_it_goes_on_talking() {
     bed.load_list(&["a", "b"]);
     bed.live("a");
     bed.list(vec![ListChange::Gone { id: "a".into() }]);
-    bed.pass(ms(1_000), &[]);
+    bed.pass(ms(6_000), &[]);
     assert_eq!(bed.view("a").state, MatchViewState::Ending);
     bed.pass(ms(30_000), &[]);
     assert_eq!(bed.view("a").state, MatchViewState::Ended);
@@ -99,7 +99,7 @@ fn answers_have_the_contracts_keys() {
     let status = serde_json::to_value(bed.pool.status(0)).unwrap();
     has(
         keys(status["feeds"][0].clone()),
-        "name kind state asked acknowledged live never_answered left_out cap learned_cap audits audits_missed",
+        "name kind state asked acknowledged live never_answered left_out cap learned_cap audits audits_missed sources quota",
     );
     has(keys(status["workers"].clone()), "ready starting parked restarts max");
     has(keys(status["matches"].clone()), "listed waiting subscribing live stale quarantined ending ended");
@@ -119,4 +119,59 @@ fn answers_have_the_contracts_keys() {
     let a_match = serde_json::to_value(bed.view("a")).unwrap();
     assert_eq!(a_match["state"], "subscribing");
     has(keys(a_match), "match feed worker epoch state version updated_at age_ms name");
+}
+
+#[test]
+fn sources_that_fail_for_long_are_a_reason_and_the_rest_is_only_counted() {
+    let mut bed = Bed::new(config(8));
+    bed.load_list(&["a"]);
+    bed.live("a");
+    bed.pass(ms(1_000), &[]);
+    let (slot, (generation, commands_seen)) = bed.seen.clone().into_iter().next().unwrap();
+    for overdue in [0, 1] {
+        let worst = FailingSource {
+            name: "source x".into(),
+            why: "status 500".into(),
+            failing_ms: 5_000,
+            next_ms: 20,
+        };
+        let sources = SourcesReport { up: 3, slow: 1, failing: 2, overdue, worst: Some(worst) };
+        let report = LoadReport { commands_seen, sources: Some(sources), ..LoadReport::default() };
+        bed.give(Input::Worker { slot, generation, message: FromWorker::Load(report) });
+        let view = bed.pool.status(0).feeds[0].sources.clone().unwrap();
+        assert_eq!((view.up, view.slow, view.failing, view.worst.unwrap().failing_s), (3, 1, 2, 5.0));
+        let why = "feed inplay: 1 source fails for longer than stale_after, first source x: status 500";
+        let reasons = if overdue == 0 { Vec::new() } else { vec![why.to_owned()] };
+        assert_eq!(bed.pool.health().reasons, reasons);
+    }
+}
+
+#[test]
+fn a_quota_is_for_the_day_whoever_asks_and_however_often_all_is_started_again() {
+    let of = |started_at: i64| {
+        let mut config = config(8);
+        config.feeds[0].quota = Some(QuotaPlan { per_day: 30, batch: 10 });
+        Settings { started_at, ..config }
+    };
+    let mut bed = Bed::new(of(86_000));
+    bed.load_list(&["a"]);
+    let left = |bed: &Bed| bed.pool.status(0).feeds[0].quota.unwrap().left;
+    assert_eq!(left(&bed), 20, "the start of its worker took a batch");
+    let permits = |bed: &Bed| {
+        let is_permit =
+            |action: &&Action| matches!(action, Action::ToWorker { message: ToWorker::PermitConnect, .. });
+        bed.log.iter().filter(is_permit).count()
+    };
+    let (slot, (generation, _)) = bed.seen.clone().into_iter().next().unwrap();
+    for _ in 0..4 {
+        bed.give(Input::Worker { slot, generation, message: FromWorker::RequestConnect });
+        bed.pass(ms(1_000), &[]);
+    }
+    assert_eq!((permits(&bed), left(&bed)), (2, 0));
+    assert!(bed.pool.health().reasons.iter().any(|why| why.contains("quota")), "{:?}", bed.pool.health());
+    let saved = bed.pool.saved_state();
+    let again = Bed::after(of(86_100), Some(&saved));
+    assert_eq!((left(&again), again.logged("worker.spawned")), (0, 0));
+    let next_day = Bed::after(of(86_500), Some(&saved));
+    assert_eq!((left(&next_day), next_day.logged("worker.spawned")), (20, 1));
 }

@@ -37,7 +37,7 @@ fn a_cold_start_goes_on_where_the_last_run_ended() {
     let mut first = Bed::new(config(8));
     first.load_list(&["a", "b", "c", "d", "e", "f"]);
     let saved = first.pool.saved_state();
-    assert_eq!(SavedStateV2::from_json(&saved.to_json().unwrap()).unwrap(), saved);
+    assert_eq!(SavedStateV3::from_json(&saved.to_json().unwrap()).unwrap(), saved);
     let mut second = Bed::after(config(8), Some(&saved));
     assert_eq!(second.logged("worker.spawned"), 2, "as many as were needed");
     second.load_list(&["a", "b", "c", "d", "e", "g"]);

@@ -196,7 +196,8 @@ impl Daemon {
         let views = self.pool.matches(self.match_query(request)?);
         let patience = timeout(request, GATHER).min(GATHER);
         // Without time to wait no child is asked.
-        let asked = self.children.listening().filter(|_| !patience.is_zero());
+        let knows = |child: &Child| *child != Child::GATEWAY && !patience.is_zero();
+        let asked = self.children.listening().filter(knows);
         let waiting: BTreeSet<Child> = asked.collect();
         self.last_request += 1;
         let number = self.last_request as u32;
@@ -204,6 +205,7 @@ impl Daemon {
             match child {
                 Child::Worker(slot) => self.send_worker(*slot, &ToWorker::Details, number),
                 Child::Service(ServiceKind::Recorder) => self.send_recorder(&ToRecorder::Documents, number),
+                Child::Service(ServiceKind::Gateway) => {}
             }
         }
         let (deadline, places) = (Instant::now() + patience, self.places(&views));

@@ -6,6 +6,7 @@ use crate::supervise::children::{ChildState, Gone, Message, Reaped};
 use crate::supervise::spawn;
 use std::time::Instant;
 use touchline_common::failpoint::{self, Point};
+use touchline_common::ipc::messages::gateway::{FromGateway, ToGateway};
 use touchline_common::ipc::messages::recorder::{FromRecorder, ToRecorder};
 use touchline_common::ipc::messages::worker::{FromWorker, ToWorker};
 use touchline_common::ipc::{ChannelError, ReadOutcome};
@@ -32,6 +33,27 @@ impl Daemon {
         let sent = self.children.send_worker(child, &ToWorker::Data, 0, Some(to_worker));
         self.sent(child, sent);
         failpoint::hit(Point::AttachSent);
+    }
+
+    /// The same of the document feed, between the recorder and the gateway.
+    pub(super) fn connect_feed(&mut self) {
+        let (to_recorder, to_gateway) = match spawn::channel_pair() {
+            Ok(pair) => pair,
+            Err(error) => {
+                log::warn!(error:% = error; "gateway.feed_failed");
+                // Without documents it is of no use: the next one gets a feed.
+                return self.drop_channel(Child::GATEWAY, error.to_string());
+            }
+        };
+        let sent = self.children.send_recorder(&ToRecorder::Reader, 0, Some(to_recorder));
+        self.sent(Child::RECORDER, sent);
+        let sent = self.children.send_gateway(&ToGateway::Feed, Some(to_gateway));
+        self.sent(Child::GATEWAY, sent);
+    }
+
+    pub(super) fn send_gateway(&mut self, message: &ToGateway) {
+        let sent = self.children.send_gateway(message, None);
+        self.sent(Child::GATEWAY, sent);
     }
 
     pub(super) fn send_worker(&mut self, slot: SlotId, message: &ToWorker, request: u32) {
@@ -110,6 +132,7 @@ impl Daemon {
             self.inputs.push_back(match child {
                 Child::Worker(slot) => Input::Worker { slot, generation, message: FromWorker::Hello(hello) },
                 Child::RECORDER => Input::Recorder { generation, message: FromRecorder::Hello(hello) },
+                Child::GATEWAY => Input::Gateway { generation, message: FromGateway::Hello(hello) },
             });
         }
         self.drop_channel(child, error.to_string());
@@ -152,7 +175,8 @@ impl Daemon {
                 }
                 self.inputs.push_back(Input::Recorder { generation, message });
             }
-            (Message::Worker(..), Child::RECORDER) => {}
+            (Message::Gateway(message), _) => self.inputs.push_back(Input::Gateway { generation, message }),
+            (Message::Worker(..), Child::Service(_)) => {}
         }
     }
 

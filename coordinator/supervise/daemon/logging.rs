@@ -2,6 +2,7 @@
 
 use super::Daemon;
 use crate::pool::{Child, LogEvent};
+use touchline_common::ipc::messages::gateway::ToGateway;
 use touchline_common::ipc::messages::recorder::ToRecorder;
 use touchline_common::ipc::messages::worker::ToWorker;
 use touchline_common::logging;
@@ -61,6 +62,7 @@ impl Daemon {
         let passed = match child {
             Child::Worker(_) => self.children.send_worker(child, &ToWorker::LogFile, 0, Some(file)),
             Child::RECORDER => self.children.send_recorder(&ToRecorder::LogFile, 0, Some(file)),
+            Child::GATEWAY => self.children.send_gateway(&ToGateway::LogFile, Some(file)),
         };
         if let Err(error) = passed {
             log::error!(child:? = child, error:% = error; "log.pass_failed");
@@ -84,6 +86,7 @@ impl Daemon {
         let _ = match child {
             Child::Worker(_) => self.children.send_worker(child, &ToWorker::LogFilter { filter }, 0, None),
             Child::RECORDER => self.children.send_recorder(&ToRecorder::LogFilter { filter }, 0, None),
+            Child::GATEWAY => self.children.send_gateway(&ToGateway::LogFilter { filter }, None),
         };
     }
 }

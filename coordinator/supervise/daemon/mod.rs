@@ -25,6 +25,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use touchline_common::failpoint::{self, Point};
 use touchline_common::ipc::messages::Welcome;
+use touchline_common::ipc::messages::gateway::ToGateway;
 use touchline_common::ipc::messages::recorder::ToRecorder;
 use touchline_common::ipc::messages::worker::ToWorker;
 use touchline_common::logging::LogHandle;
@@ -79,6 +80,8 @@ pub struct Setup {
     /// By feed.
     pub sharings: Vec<Sharing>,
     pub child_config: String,
+    /// Where operators ask.
+    pub control_socket: PathBuf,
     pub recorder_output: Output,
     pub tick: Duration,
 }
@@ -248,7 +251,13 @@ impl Daemon {
                     self.send_recorder(&message, 0);
                 }
             }
+            Action::ToGateway { generation, message } => {
+                if self.is_current(Child::GATEWAY, generation) {
+                    self.send_gateway(&message);
+                }
+            }
             Action::ConnectData { slot, generation } => self.connect_data(slot, generation),
+            Action::ConnectFeed => self.connect_feed(),
             Action::Kill { child, generation, signal } => {
                 if self.saving.cancel_start(child, generation) {
                     let error = "given up while its start waited for the disk".to_owned();
@@ -323,6 +332,10 @@ impl Daemon {
                 self.send_worker(slot, &ToWorker::Welcome { welcome, feed, slot, generation }, 0);
             }
             (Child::RECORDER, _) => self.send_recorder(&ToRecorder::Welcome(welcome), 0),
+            (Child::GATEWAY, _) => {
+                let control_socket = self.setup.control_socket.clone();
+                self.send_gateway(&ToGateway::Welcome { welcome, control_socket });
+            }
         }
         self.children.set_state(child, ChildState::Welcomed);
         failpoint::hit(Point::WelcomeSent);

@@ -7,7 +7,7 @@ use mio::{Events, Poll, Token};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 use touchline_worker::net::Readiness;
-use touchline_worker::net::http::{Http, Outcome, Request};
+use touchline_worker::net::http::{Http, Outcome, Request, Urgency};
 
 const TOKEN: Token = Token(1);
 const LONGEST: Duration = Duration::from_millis(100);
@@ -109,5 +109,6 @@ fn request(url: &str) -> Request {
         whole: Duration::from_secs(60),
         idle: Duration::from_secs(30),
         body_limit: 1 << 20,
+        urgency: Urgency::Normal,
     }
 }

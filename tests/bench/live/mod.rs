@@ -10,6 +10,7 @@ mod cpu;
 mod engine;
 mod feed;
 mod hop;
+mod least;
 mod ledger;
 mod many;
 mod peers;

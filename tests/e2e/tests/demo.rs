@@ -4,7 +4,8 @@
 use nix::sys::signal::Signal;
 use serde_json::{Map, Value};
 use std::collections::HashSet;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 use touchline_common::control::Client;
@@ -111,10 +112,15 @@ fn it_ends_when_nobody_reads_any_more_and_its_json_is_one_object_a_line() {
         .spawn()
         .unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines().take(3);
-    for line in lines {
-        let line: Value = serde_json::from_str(&line.unwrap()).unwrap();
-        assert!(line.is_object());
-    }
+    let lines: Vec<Value> = lines.map(|line| serde_json::from_str(&line.unwrap()).unwrap()).collect();
+    assert!(lines.iter().all(Value::is_object));
+    let page = lines[0]["page"].as_str().unwrap();
+    let address = page.strip_prefix("http://").unwrap().trim_end_matches('/');
+    let mut socket = TcpStream::connect(address).unwrap();
+    socket.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
+    let mut text = String::new();
+    socket.read_to_string(&mut text).unwrap();
+    assert!(text.starts_with("HTTP/1.1 200 OK\r\n") && text.contains("<title>touchline</title>"), "{text}");
     let code = wait::until("its end", Duration::from_secs(30), || child.try_wait().unwrap());
     assert_eq!(code.code(), Some(0));
 }

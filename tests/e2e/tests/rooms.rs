@@ -22,6 +22,7 @@ fn assert_all_is_stored(options: &RoomOptions, over: Over, auth: &str) {
     let report = site.assert_lines_are_true(Names::Kept);
     assert_eq!(report.excused, 0, "{report:#?}");
     assert!(report.sent > 1_000 && report.retracts > 0, "{report:#?}");
+    site.assert_documents_are_true();
 }
 
 #[test]
@@ -33,6 +34,11 @@ fn every_line_is_stored_once_over_tcp_joined_the_old_way() {
 fn every_line_is_stored_once_over_a_websocket_in_zlib() {
     let options = RoomOptions { token: Some("good".to_owned()), ..small() };
     assert_all_is_stored(&options, Over::WebSocket, "key = \"good\"\nprotover = 2\n");
+}
+
+#[test]
+fn every_line_is_stored_once_over_a_secure_websocket_in_brotli() {
+    assert_all_is_stored(&small(), Over::SecureWebSocket, "protover = 3\n");
 }
 
 #[test]
@@ -68,6 +74,7 @@ fn killed_workers_recorders_and_connections_lose_nothing_outside_gaps_and_double
     }
     let report = site.assert_lines_are_true(Names::Kept);
     assert!(report.rows > report.sent / 2, "most was outside gaps: {report:#?}");
+    site.assert_documents_are_true();
     let gaps = site.gaps();
     assert!(!gaps.is_empty() && gaps.iter().all(|gap| !gap["ended_at"].is_null()), "{gaps:#?}");
 }
@@ -100,6 +107,7 @@ fn a_host_that_goes_down_is_seen_at_once_and_all_rooms_come_back() {
     site.server.set_host(Host::Up);
     wait_until_back(&site, 8);
     site.assert_lines_are_true(Names::Kept);
+    site.assert_documents_are_true();
 }
 
 fn room_state(site: &RoomSite, room: u64) -> Option<Value> {
@@ -119,10 +127,10 @@ fn a_room_that_refuses_is_shown_as_refused_and_is_not_hammered() {
             server.refuse(refused, refusal);
             ranked(server, "")
         });
+        site.wait_live(7);
         wait::until("the room shown as refused", JOINED, || {
             (room_state(&site, refused)? == "refused").then_some(())
         });
-        site.wait_live(7);
         let joins = |site: &RoomSite| site.server.report().joins.get(&refused).copied().unwrap_or(0);
         let before = joins(&site);
         assert!((3..=most).contains(&before), "{before} joins before it was given up");
@@ -148,6 +156,7 @@ fn a_ranking_that_empties_is_confirmed_before_anything_is_dropped() {
         });
     };
     let joins = |site: &RoomSite| site.server.report().joins.values().sum::<u64>();
+    site.wait_for_server("all rooms joined", |report| report.joined() == 8);
     let before = joins(&site);
     site.server.set_ranking(Ranking::Failing);
     asked_more(3);
@@ -228,4 +237,37 @@ fn more_connections_than_an_address_may_have_cost_the_others_nothing() {
     site.wait_for_lines(500);
     assert_eq!(site.server.report().capped, 0, "the cap is known");
     site.assert_lines_are_true(Names::Kept);
+}
+
+#[test]
+fn recorded_bytes_of_rooms_give_the_same_lines_and_documents() {
+    let options = RoomOptions { overlap: 20, ..small() };
+    let mut site =
+        RoomSite::live(&options, Over::WebSocket, |_, server| ranked(server, "[store]\nrecord_raw = true"));
+    site.wait_for_lines(300);
+    let resets = site.server.report().resets;
+    site.server.cut(Cut::All);
+    site.wait_for_server("every connection reset", |report| report.resets >= resets + 8);
+    wait_until_back(&site, 8);
+    let report = site.assert_lines_are_true(Names::Kept);
+    site.assert_documents_are_true();
+    let rooms = site.server.truth().rooms();
+    let names: Vec<Value> =
+        rooms.iter().map(|room| site.document(&room.to_string()).unwrap()["name"].clone()).collect();
+    site.stop(Duration::from_secs(20));
+    let files = std::fs::read_dir(site.file("raw")).unwrap();
+    let files: Vec<String> = files.map(|entry| entry.unwrap().path().display().to_string()).collect();
+    let args = ["replay", "--json", "--raw"].into_iter().chain(files.iter().map(String::as_str));
+    let output = process::run(site.path(), &args.collect::<Vec<_>>());
+    let printed = String::from_utf8_lossy(&output.stdout);
+    let replayed: Vec<Value> = printed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let summary = &replayed.last().unwrap()["summary"];
+    assert_eq!((&summary["skipped_bytes"], &summary["faults"]), (&json!(0), &json!([])), "{summary}");
+    let said = replayed.iter().filter(|line| line["event"]["lane"] == "chat").count();
+    assert_eq!(said as u64, report.rows, "{summary}");
+    for (room, name) in rooms.iter().zip(names) {
+        let id = Value::from(room.to_string());
+        let document = replayed.iter().map(|line| &line["document"]).find(|one| one["match"] == id);
+        assert_eq!(document.map(|document| &document["name"]), Some(&name));
+    }
 }

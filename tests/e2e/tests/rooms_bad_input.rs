@@ -228,7 +228,7 @@ fn a_room_with_bad_input_costs_its_own_connection_and_another_room_goes_on() {
     let gaps = site.gaps();
     assert_eq!(gaps.iter().filter(of_good).count(), 0, "{gaps:#?}");
     let (_, worker) = site.workers().unwrap()[0];
-    let peak = process::status_field(worker, "VmHWM").unwrap();
+    let peak = process::status_field(worker, "VmHWM:").unwrap();
     let kilobytes: u64 = peak.split_whitespace().next().unwrap().parse().unwrap();
     assert!(kilobytes < 200_000, "the worker took {peak}");
 }

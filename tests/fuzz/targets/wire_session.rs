@@ -59,6 +59,7 @@ fn feed(session: &mut Session, bytes: &[u8], now: Instant) {
             | Event::Interrupted { .. }
             | Event::Refused { .. }
             | Event::Unchanged { .. }
+            | Event::RoundEnd { .. }
             | Event::Skipped(_)
             | Event::QueueDepth(_) => {}
         }

@@ -13,6 +13,7 @@ mod odds;
 mod published;
 mod read;
 mod recorded;
+mod rooms;
 mod segments;
 mod settled;
 #[cfg(test)]
@@ -23,6 +24,7 @@ pub use events::EventsReport;
 pub use feed::{Auditor, DocumentJudge};
 pub use odds::OddsReport;
 pub use recorded::Recorded;
+pub use rooms::settled_rooms;
 
 pub(crate) use differ::difference;
 

@@ -1,7 +1,8 @@
 //! One client: its socket, the WebSocket over it where there is one, how far it is, and what waits for it.
 
+use crate::server::socket::{Got, Socket};
 use mio::net::TcpStream;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::time::Instant;
 use touchline_worker::wire::rooms::{BodyForm, Decoder, Limits, Operation};
@@ -79,7 +80,7 @@ struct WebSocket {
 }
 
 pub(super) struct Connection {
-    stream: TcpStream,
+    socket: Socket,
     pub(super) peer: SocketAddr,
     pub(super) id: u64,
     pub(super) state: State,
@@ -98,13 +99,7 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(
-        stream: TcpStream,
-        peer: SocketAddr,
-        id: u64,
-        transport: Transport,
-        now: Instant,
-    ) -> Self {
+    pub(super) fn new(socket: Socket, peer: SocketAddr, id: u64, transport: Transport, now: Instant) -> Self {
         let websocket = match transport {
             Transport::Tcp => None,
             Transport::WebSocket => Some(Box::new(WebSocket {
@@ -114,7 +109,7 @@ impl Connection {
         };
         let state = if websocket.is_some() { State::Upgrade } else { State::Join };
         Self {
-            stream,
+            socket,
             peer,
             id,
             state,
@@ -130,7 +125,7 @@ impl Connection {
     }
 
     pub(super) fn stream(&mut self) -> &mut TcpStream {
-        &mut self.stream
+        self.socket.stream()
     }
 
     pub(super) fn transport(&self) -> Transport {
@@ -154,12 +149,10 @@ impl Connection {
     pub(super) fn read(&mut self, said: &mut Vec<Said>) -> Result<(), End> {
         let mut bytes = [0; 16 * 1024];
         loop {
-            let count = match self.stream.read(&mut bytes) {
-                Ok(0) => return Err(End::Left),
-                Ok(count) => count,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(_) => return Err(End::Left),
+            let count = match self.socket.read(&mut bytes) {
+                Ok(Got::Bytes(count)) => count,
+                Ok(Got::Nothing) => return Ok(()),
+                Ok(Got::End) | Err(_) => return Err(End::Left),
             };
             let read = bytes.get(..count).unwrap_or_default();
             if self.websocket.is_some() {
@@ -236,17 +229,10 @@ impl Connection {
     pub(super) fn flush(&mut self, piece: usize) -> Result<u64, End> {
         let mut taken = 0;
         while !self.blocked {
-            let waiting = self.out.get(self.sent..).unwrap_or_default();
-            if waiting.is_empty() {
-                break;
-            }
-            match self.stream.write(waiting.get(..piece.max(1)).unwrap_or(waiting)) {
-                Ok(count) => {
-                    self.sent += count;
-                    taken += count as u64;
-                }
+            match self.write(piece, &mut taken) {
+                Ok(0) => break,
+                Ok(count) => self.sent += count,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => self.blocked = true,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(_) => return Err(End::Left),
             }
         }
@@ -260,9 +246,19 @@ impl Connection {
         Ok(taken)
     }
 
+    /// One write; nothing once all is with the kernel.
+    fn write(&mut self, piece: usize, taken: &mut u64) -> io::Result<usize> {
+        self.socket.send(taken)?;
+        let waiting = self.out.get(self.sent..).unwrap_or_default();
+        if waiting.is_empty() {
+            return Ok(0);
+        }
+        self.socket.write(waiting.get(..piece.max(1)).unwrap_or(waiting), taken)
+    }
+
     /// The end, by a reset: what the kernel still holds is lost.
     pub(super) fn reset(&mut self) {
-        reset(&self.stream);
+        reset(self.socket.stream());
     }
 }
 

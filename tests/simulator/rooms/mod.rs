@@ -22,8 +22,10 @@ pub use ledger::{Left, Room, Span};
 pub use options::{Cut, Host, Ranking, Refusal, RoomOptions};
 pub use report::{ConnectionReport, RoomsReport};
 pub use script::{Kind, Line};
-pub use truth::{Due, RoomsTruth, SentLine};
+pub use truth::{Due, Heard, RoomsTruth, SentLine};
 
+use crate::server::certificate::Certified;
+use rustls::ServerConfig;
 use std::collections::HashMap;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -43,6 +45,7 @@ impl RoomServer {
     pub fn start(options: &RoomOptions) -> io::Result<RoomHandle> {
         let tcp = bind(options.listen)?;
         let websocket = bind(options.websocket)?;
+        let tls = tls(options)?;
         let listener = TcpListener::bind(options.http).map_err(|error| listening(options.http, &error))?;
         let truth = RoomsTruth::new(options);
         let shared = Arc::new(Shared {
@@ -65,10 +68,18 @@ impl RoomServer {
         handle.threads.push(
             thread::Builder::new().name("rooms-http".into()).spawn(move || http::serve(&listener, &asked))?,
         );
-        let server = run::Server::new(options, tcp, websocket, shared)?;
+        let server = run::Server::new(options, tcp, websocket, tls, shared)?;
         handle.threads.push(thread::Builder::new().name("rooms".into()).spawn(move || server.run())?);
         Ok(handle)
     }
+}
+
+/// What WebSockets are made secure with, where they are; whom to trust for that is written where it was asked for.
+fn tls(options: &RoomOptions) -> io::Result<Option<Arc<ServerConfig>>> {
+    let Some(path) = &options.authority else { return Ok(None) };
+    let certified = Certified::make(options.websocket)?;
+    std::fs::write(path, &certified.authority)?;
+    Ok(Some(certified.config))
 }
 
 fn bind(at: SocketAddr) -> io::Result<mio::net::TcpListener> {

@@ -1,6 +1,7 @@
 //! What a simulated room server is asked to do, as plain data.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Everything that can be chosen about a simulated room server.
@@ -40,6 +41,9 @@ pub struct RoomOptions {
     pub out_queue: usize,
     /// Where ranking and truth are served over HTTP.
     pub http: SocketAddr,
+    /// Where the certificate of the authority is written that vouches for the server, in PEM: WebSockets are over TLS then. None: they are
+    /// not.
+    pub authority: Option<PathBuf>,
 }
 
 impl Default for RoomOptions {
@@ -63,6 +67,7 @@ impl Default for RoomOptions {
             silence: Duration::from_secs(70),
             out_queue: 16_000_000,
             http: any,
+            authority: None,
         }
     }
 }

@@ -10,9 +10,11 @@ use super::packets::Batch;
 use super::report::{ConnectionReport, RoomsReport};
 use super::{command, micros};
 use crate::model::random::Random;
+use crate::server::socket::Socket;
 use mio::event::Event;
 use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token};
+use rustls::ServerConfig;
 use slab::Slab;
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -32,6 +34,8 @@ pub(super) struct Server {
     poll: Poll,
     tcp: TcpListener,
     websocket: TcpListener,
+    /// Of WebSockets, where they are secure.
+    tls: Option<Arc<ServerConfig>>,
     pub(super) options: RoomOptions,
     pub(super) shared: Arc<Shared>,
     pub(super) connections: Slab<Connection>,
@@ -55,6 +59,7 @@ impl Server {
         options: &RoomOptions,
         mut tcp: TcpListener,
         mut websocket: TcpListener,
+        tls: Option<Arc<ServerConfig>>,
         shared: Arc<Shared>,
     ) -> io::Result<Self> {
         let poll = Poll::new()?;
@@ -65,6 +70,7 @@ impl Server {
             poll,
             tcp,
             websocket,
+            tls,
             options: options.clone(),
             shared,
             connections: Slab::new(),
@@ -118,9 +124,9 @@ impl Server {
 
     fn accept(&mut self, transport: Transport) {
         loop {
-            let listener = match transport {
-                Transport::Tcp => &self.tcp,
-                Transport::WebSocket => &self.websocket,
+            let (listener, tls) = match transport {
+                Transport::Tcp => (&self.tcp, None),
+                Transport::WebSocket => (&self.websocket, self.tls.as_ref()),
             };
             let (mut stream, peer) = match listener.accept() {
                 Ok(accepted) => accepted,
@@ -140,9 +146,16 @@ impl Server {
                 log::warn!("simulator.accept {peer}: {error}");
                 continue;
             }
+            let socket = match Socket::new(stream, tls) {
+                Ok(socket) => socket,
+                Err(error) => {
+                    log::warn!("simulator.accept {peer}: {error}");
+                    continue;
+                }
+            };
             self.clients += 1;
             let at = entry.key();
-            entry.insert(Connection::new(stream, peer, self.clients, transport, Instant::now()));
+            entry.insert(Connection::new(socket, peer, self.clients, transport, Instant::now()));
             let of_address = self.connections.iter().filter(|(_, one)| one.peer.ip() == peer.ip()).count();
             if self.options.per_address.is_some_and(|most| of_address > most) {
                 self.closing.push((at, End::Capped));

@@ -3,7 +3,7 @@
 use super::ledger::{Ledger, Left, Micros, Room, Span};
 use super::locked;
 use super::options::RoomOptions;
-use super::script::Line;
+use super::script::{Happening, Kind, Line};
 use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
@@ -33,6 +33,46 @@ pub enum Due {
     Yes,
     /// It was only written to connections that their clients had closed by then, or may have.
     Unsure,
+}
+
+/// What who is in a room now was told of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heard {
+    pub id: u64,
+    /// Its title now; the ranking says it, too.
+    pub title: String,
+    /// Whether it is live, if that was said.
+    pub live: Option<bool>,
+    pub viewers: Option<u64>,
+    pub likes: Option<u64>,
+    /// Comments, gifts and paid comments, of a room that was joined once.
+    pub counts: Option<[u64; 3]>,
+}
+
+impl Heard {
+    fn take(&mut self, happening: &Happening) {
+        match happening {
+            Happening::Watched(viewers) => self.viewers = Some(*viewers),
+            Happening::Likes(likes) => self.likes = Some(*likes),
+            Happening::Live => self.live = Some(true),
+            Happening::Preparing => self.live = Some(false),
+            Happening::Comment { .. }
+            | Happening::Gift(..)
+            | Happening::SuperChat(_)
+            | Happening::Guard(_)
+            | Happening::Recall(_)
+            | Happening::Delete(_)
+            | Happening::Title(_)
+            | Happening::Other(_) => {}
+        }
+        let [comments, gifts, super_chats] = self.counts.get_or_insert_default();
+        match happening.line().map(|line| line.kind) {
+            Some(Kind::Comment) => *comments += 1,
+            Some(Kind::Gift) => *gifts += 1,
+            Some(Kind::SuperChat) => *super_chats += 1,
+            Some(Kind::Retract) | None => {}
+        }
+    }
 }
 
 impl RoomsTruth {
@@ -73,6 +113,19 @@ impl RoomsTruth {
             "viewers": room.viewers, "likes": room.likes, "comments": room.comments, "gifts": room.gifts,
             "super_chats": room.super_chats,
         }))
+    }
+
+    /// What who is in a room now was told of it; none if nobody is. Of several the one that came last.
+    pub fn heard(&self, id: u64) -> Option<Heard> {
+        let room = self.room(id)?;
+        let script = self.with(|ledger| ledger.script);
+        let inside = room.spans.iter().filter(|span| span.left.is_none());
+        let from = inside.map(|span| span.from).max()?;
+        let mut heard =
+            Heard { id, title: room.title, live: None, viewers: None, likes: None, counts: Some([0; 3]) };
+        (from..room.next).for_each(|place| heard.take(&script.happening(id, place)));
+        heard.counts = heard.counts.filter(|_| room.spans.len() == 1);
+        Some(heard)
     }
 
     /// Every line that was sent in a room, once each, in order.

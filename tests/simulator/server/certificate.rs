@@ -16,15 +16,15 @@ use std::sync::Arc;
 
 /// What a server shows.
 #[derive(Clone)]
-pub(super) struct Certified {
-    pub(super) config: Arc<ServerConfig>,
+pub(crate) struct Certified {
+    pub(crate) config: Arc<ServerConfig>,
     /// The certificate of its authority, in PEM.
-    pub(super) authority: String,
+    pub(crate) authority: String,
 }
 
 impl Certified {
     /// A certificate for this machine by its names, and for the address that the server listens on.
-    pub(super) fn make(listen: SocketAddr) -> io::Result<Self> {
+    pub(crate) fn make(listen: SocketAddr) -> io::Result<Self> {
         let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
         let own = listen.ip().to_string();
         if !listen.ip().is_unspecified() && !names.contains(&own) {

@@ -6,7 +6,7 @@
 //! waits at most a tick. Callers: the program's `demo` and `simulate`, the end-to-end tests, the benchmarks.
 
 mod branch;
-mod certificate;
+pub(crate) mod certificate;
 mod connection;
 mod form;
 mod grants;
@@ -15,7 +15,7 @@ mod listen;
 pub(crate) mod pace;
 mod run;
 mod sessions;
-mod socket;
+pub(crate) mod socket;
 #[cfg(test)]
 mod tests;
 mod ticks;

@@ -8,20 +8,20 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::sync::Arc;
 
 /// An accepted socket.
-pub(super) enum Socket {
+pub(crate) enum Socket {
     Plain(TcpStream),
     Tls(Box<TlsSocket>),
 }
 
 /// TLS over an accepted socket.
-pub(super) struct TlsSocket {
+pub(crate) struct TlsSocket {
     stream: TcpStream,
     connection: ServerConnection,
 }
 
 /// What a read gave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Got {
+pub(crate) enum Got {
     Bytes(usize),
     /// Nothing; an event says when there is more.
     Nothing,
@@ -29,13 +29,13 @@ pub(super) enum Got {
 }
 
 impl Socket {
-    pub(super) fn new(stream: TcpStream, tls: Option<&Arc<ServerConfig>>) -> io::Result<Self> {
+    pub(crate) fn new(stream: TcpStream, tls: Option<&Arc<ServerConfig>>) -> io::Result<Self> {
         let Some(config) = tls else { return Ok(Self::Plain(stream)) };
         let connection = ServerConnection::new(Arc::clone(config)).map_err(io::Error::other)?;
         Ok(Self::Tls(Box::new(TlsSocket { stream, connection })))
     }
 
-    pub(super) fn stream(&mut self) -> &mut TcpStream {
+    pub(crate) fn stream(&mut self) -> &mut TcpStream {
         match self {
             Self::Plain(stream) => stream,
             Self::Tls(tls) => &mut tls.stream,
@@ -43,7 +43,7 @@ impl Socket {
     }
 
     /// One read; `room` is not empty.
-    pub(super) fn read(&mut self, room: &mut [u8]) -> io::Result<Got> {
+    pub(crate) fn read(&mut self, room: &mut [u8]) -> io::Result<Got> {
         match self {
             Self::Plain(stream) => got(again(|| stream.read(room))),
             Self::Tls(tls) => tls.read(room),
@@ -51,7 +51,7 @@ impl Socket {
     }
 
     /// Whether TLS has something to send: of its own, or what was written before.
-    pub(super) fn has_to_send(&self) -> bool {
+    pub(crate) fn has_to_send(&self) -> bool {
         match self {
             Self::Plain(_) => false,
             Self::Tls(tls) => tls.connection.wants_write(),
@@ -62,7 +62,7 @@ impl Socket {
     ///
     /// # Errors
     /// [`ErrorKind::WouldBlock`] if it took not all of it; `taken` is right then, too.
-    pub(super) fn send(&mut self, taken: &mut u64) -> io::Result<()> {
+    pub(crate) fn send(&mut self, taken: &mut u64) -> io::Result<()> {
         let Self::Tls(tls) = self else { return Ok(()) };
         while tls.connection.wants_write() {
             *taken += again(|| tls.connection.write_tls(&mut tls.stream))? as u64;
@@ -71,7 +71,7 @@ impl Socket {
     }
 
     /// Takes bytes: the kernel does, or TLS until its own buffer is full. Call [`Socket::send`] before and after.
-    pub(super) fn write(&mut self, bytes: &[u8], taken: &mut u64) -> io::Result<usize> {
+    pub(crate) fn write(&mut self, bytes: &[u8], taken: &mut u64) -> io::Result<usize> {
         match self {
             Self::Plain(stream) => {
                 let count = again(|| stream.write(bytes))?;
@@ -83,7 +83,7 @@ impl Socket {
     }
 
     /// Says in TLS that this is the end, as far as that goes at once.
-    pub(super) fn farewell(&mut self) {
+    pub(crate) fn farewell(&mut self) {
         if let Self::Tls(tls) = self {
             tls.connection.send_close_notify();
         }

@@ -13,7 +13,7 @@ use super::lost::LostReason;
 use super::plan::Plan;
 use super::resume::Resumable;
 use super::session::{Content, Session, Step};
-use crate::feed::{Cause, ConnectionEvent, Event, FollowError, Loss, SessionKind};
+use crate::feed::{Cause, ConnectionEvent, Event, FollowError, Loss, SessionKind, TakeReceived};
 use crate::net::{Connector, Due, Health, Progress, Readiness, Reconnect, Refusal, Socket};
 use crate::payload;
 use crate::wire::diffusion::tunnel::ClientTunnel;
@@ -298,11 +298,11 @@ impl Connection {
         self.keeps = Keeps::Received;
     }
 
-    pub fn take_received(&mut self, take: &mut dyn FnMut(u64, &[u8])) {
+    pub fn take_received(&mut self, take: &mut TakeReceived<'_>) {
         if let Some(received) = self.live.as_mut().and_then(|live| live.received.as_mut())
             && !received.is_empty()
         {
-            take(self.connections, received);
+            take(self.connections, None, received);
             received.clear();
         }
     }

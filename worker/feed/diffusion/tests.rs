@@ -126,7 +126,7 @@ fn reported(event: &Event<'_>) -> String {
         Event::Snapshot { topic, body } => format!("load {} {}", text(topic), text(body)),
         Event::Delta { topic, body } => format!("delta {} {}", text(topic), text(body)),
         Event::Removed { topic } => format!("removed {}", text(topic)),
-        Event::Unchanged { .. } => panic!("{event:?} is not a session's to tell"),
+        Event::Unchanged { .. } | Event::RoundEnd { .. } => panic!("{event:?} is not a session's to tell"),
         Event::Status { topic, status } => format!("status {} {}", text(topic), text(status)),
         Event::Skipped(why) => format!("skipped: {why}"),
         Event::Interrupted { .. } | Event::Refused { .. } => unreachable!("a session has one connection"),

@@ -14,6 +14,8 @@ pub(super) enum Allowance {
     Batches {
         size: u32,
         left: u32,
+        /// Made beyond what was left.
+        owed: u32,
         /// When a permit was asked for that has not come.
         asked: Option<Instant>,
     },
@@ -24,7 +26,7 @@ impl Allowance {
     pub(super) fn new(size: u32) -> Allowance {
         match size {
             0 => Allowance::Unlimited,
-            size => Allowance::Batches { size, left: size, asked: None },
+            size => Allowance::Batches { size, left: size, owed: 0, asked: None },
         }
     }
 
@@ -34,9 +36,17 @@ impl Allowance {
 
     /// One request is made.
     pub(super) fn spend(&mut self) {
+        self.spend_more(1);
+    }
+
+    /// So many were made, whether they were left or not: what is too many is taken from the next batch.
+    pub(super) fn spend_more(&mut self, count: u32) {
         match self {
             Allowance::Unlimited => {}
-            Allowance::Batches { left, .. } => *left = left.saturating_sub(1),
+            Allowance::Batches { left, owed, .. } => {
+                *owed = owed.saturating_add(count.saturating_sub(*left));
+                *left = left.saturating_sub(count);
+            }
         }
     }
 
@@ -63,8 +73,9 @@ impl Allowance {
     pub(super) fn permit(&mut self) {
         match self {
             Allowance::Unlimited => {}
-            Allowance::Batches { size, left, asked } => {
-                *left = *size;
+            Allowance::Batches { size, left, owed, asked } => {
+                *left = size.saturating_sub(*owed);
+                *owed = owed.saturating_sub(*size);
                 *asked = None;
             }
         }
@@ -87,6 +98,13 @@ mod tests {
         assert!(allowance.ask(now + ASK_AGAIN));
         allowance.permit();
         assert!(!allowance.is_spent() && allowance.asks_again().is_none());
+        // Redirects, which nobody asked for beforehand, are paid from what comes next.
+        allowance.spend_more(5);
+        allowance.permit();
+        assert!(allowance.is_spent() && allowance.ask(now));
+        allowance.permit();
+        allowance.spend();
+        assert!(allowance.is_spent(), "3 owed of 4, and one made");
         let mut unlimited = Allowance::new(0);
         unlimited.spend();
         assert!(!unlimited.is_spent() && !unlimited.ask(now));

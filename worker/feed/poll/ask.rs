@@ -2,14 +2,20 @@
 //!
 //! Invariants: an ask has at most one request at a time; who waits for a time stands in `waiting`, whose turn has come in `ready`, who is
 //! asked in `running`, and [`AskTable::go`] alone moves it. A request's number is used once, so an answer that comes too late finds nobody.
+//! Of those whose turn has come an urgent one goes before the [`HEAD_START`] that came before it, and no others.
 
 use super::chain::ChainKey;
 use super::plan::SourceIndex;
 use super::round::Round;
 use super::schedule::Number;
 use super::verdict::Validators;
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use crate::net::http::Urgency;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Instant;
+use touchline_common::config::Play;
+
+/// Asks.
+const HEAD_START: u64 = 1_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct AskId(u64);
@@ -20,12 +26,16 @@ pub(super) struct Ask {
     /// The id of its match; empty where it is not of one.
     pub(super) id: String,
     pub(super) topic: String,
+    pub(super) play: Play,
+    pub(super) urgency: Urgency,
     /// Who of its chain it must not run beside; none where it stands alone.
     pub(super) chain: Option<ChainKey>,
     pub(super) state: State,
     pub(super) again: Again,
     pub(super) held: Held,
     pub(super) health: Health,
+    /// Why it failed the last time.
+    pub(super) why: String,
     /// In a row.
     pub(super) failures: u32,
     pub(super) round: Round,
@@ -41,6 +51,8 @@ pub(super) enum State {
     /// Its turn has come, but another ask must be answered before.
     Blocked,
     Running(Number),
+    /// A socket pushes it: it is not asked.
+    Pushed,
 }
 
 /// When it is asked again, once it is answered.
@@ -55,7 +67,16 @@ pub(super) enum Again {
 pub(super) enum Health {
     Unknown,
     Up,
-    Failing,
+    /// Its newest round took longer than its interval.
+    Slow,
+    /// Since then.
+    Failing(Instant),
+}
+
+impl Health {
+    pub(super) fn is_failing(self) -> bool {
+        matches!(self, Health::Failing(_))
+    }
 }
 
 /// What is known of the newest answer.
@@ -98,11 +119,14 @@ impl Ask {
             source,
             id,
             topic,
+            play: Play::Scheduled,
+            urgency: Urgency::Normal,
             chain,
             state: State::Waiting(due),
             again: Again::AtInterval,
             held: Held::default(),
             health: Health::Unknown,
+            why: String::new(),
             failures: 0,
             round: Round::default(),
             since: due,
@@ -115,9 +139,12 @@ pub(super) struct AskTable {
     asks: HashMap<AskId, Ask>,
     places: HashMap<(SourceIndex, String), AskId>,
     waiting: BTreeSet<(Instant, AskId)>,
-    ready: VecDeque<AskId>,
+    /// By turn.
+    ready: BTreeSet<(u64, AskId)>,
     running: HashMap<Number, AskId>,
     inserted: u64,
+    /// Turns that came.
+    turns: u64,
 }
 
 impl AskTable {
@@ -155,6 +182,10 @@ impl AskTable {
         self.asks.iter().filter(|(_, ask)| ask.source == source).map(|(id, _)| *id).collect()
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Ask> {
+        self.asks.values()
+    }
+
     pub(super) fn ids(&self) -> Vec<AskId> {
         self.asks.keys().copied().collect()
     }
@@ -183,7 +214,7 @@ impl AskTable {
     /// The next whose turn has come. It is for the caller to let it go on.
     pub(super) fn next_ready(&mut self) -> Option<AskId> {
         loop {
-            let id = self.ready.pop_front()?;
+            let (_, id) = self.ready.pop_first()?;
             if self.get(id).is_some_and(|ask| ask.state == State::Due) {
                 return Some(id);
             }
@@ -194,13 +225,21 @@ impl AskTable {
     pub(super) fn go(&mut self, id: AskId, to: State) {
         let Some(ask) = self.asks.get_mut(&id) else { return };
         let from = std::mem::replace(&mut ask.state, to);
+        let urgency = ask.urgency;
         self.leave(id, from);
         match to {
             State::Waiting(at) => {
                 self.waiting.insert((at, id));
             }
-            State::Due => self.ready.push_back(id),
-            State::Blocked => {}
+            State::Due => {
+                self.turns += 1;
+                let turn = match urgency {
+                    Urgency::Urgent => self.turns.saturating_sub(HEAD_START),
+                    Urgency::Normal => self.turns,
+                };
+                self.ready.insert((turn, id));
+            }
+            State::Blocked | State::Pushed => {}
             State::Running(number) => {
                 self.running.insert(number, id);
             }
@@ -213,7 +252,7 @@ impl AskTable {
                 self.waiting.remove(&(at, id));
             }
             // In `ready` it is passed over.
-            State::Due | State::Blocked => {}
+            State::Due | State::Blocked | State::Pushed => {}
             State::Running(number) => {
                 self.running.remove(&number);
             }

@@ -1,9 +1,10 @@
 //! What a feed's settings make of its sources.
 
-use crate::net::http::Request;
+use super::socket::SocketPlan;
+use crate::net::http::{Request, Urgency};
 use std::collections::HashMap;
 use std::time::Duration;
-use touchline_common::config::{Config, FeedConfig, Page, PollSource, Role, UrlTemplate};
+use touchline_common::config::{Config, FeedConfig, Page, Play, PollSource, Role, UrlTemplate};
 
 /// The place of a source in its feed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,6 +24,10 @@ pub struct Plan {
     /// Bytes of an answer at most, and of all pages of a list.
     pub body_limit: usize,
     pub headers: Vec<(String, String)>,
+    /// What fails for longer is reported as such.
+    pub stale_after: Duration,
+    /// What pushes a source's matches, and which source that is.
+    pub socket: Option<(SocketPlan, SourceIndex)>,
     pub proxy: String,
     pub ca_file: String,
     pub insecure: bool,
@@ -33,8 +38,10 @@ pub struct SourcePlan {
     pub name: String,
     pub url: UrlTemplate,
     pub role: Role,
-    /// From the start of one request for a topic to the start of its next, at the latest.
+    /// From the start of one request for a topic to the start of its next, at the latest: of a match in play.
     pub every: Duration,
+    /// The same of one that is not, and of all else.
+    pub every_scheduled: Duration,
     /// The first requests of its topics are spread over this time.
     pub spread: Duration,
     /// JSON pointers: of the array in a list's answer, of the id in its entries.
@@ -72,6 +79,7 @@ impl Plan {
             }
             sources.push(source_plan(feed, source, role, after, needed));
         }
+        let pushed = places.get(&poll.socket.source).copied();
         Ok(Plan {
             sources,
             places,
@@ -86,10 +94,17 @@ impl Plan {
                 .iter()
                 .map(|(name, value)| (name.clone(), value.clone()))
                 .collect(),
+            stale_after: feed.stale_after.get(),
+            socket: SocketPlan::new(config, feed)?.zip(pushed),
             proxy: poll.proxy.clone(),
             ca_file: feed.ca_file.clone(),
             insecure: feed.insecure,
         })
+    }
+
+    /// Whether the source's matches are pushed where there is a socket: a whole answer is no delta then.
+    pub(super) fn is_pushed(&self, source: SourceIndex) -> bool {
+        self.socket.as_ref().is_some_and(|(_, pushed)| *pushed == source)
     }
 
     /// The request for `url`, of a source.
@@ -97,6 +112,7 @@ impl Plan {
         &self,
         source: SourceIndex,
         url: String,
+        urgency: Urgency,
         more_headers: impl Iterator<Item = (String, String)>,
     ) -> Option<Request> {
         let source = self.sources.get(source.0)?;
@@ -109,7 +125,25 @@ impl Plan {
             whole: source.whole,
             idle: source.idle,
             body_limit: self.body_limit,
+            urgency,
         })
+    }
+}
+
+impl SourcePlan {
+    pub(super) fn every(&self, play: Play) -> Duration {
+        match play {
+            Play::InPlay => self.every,
+            Play::Scheduled => self.every_scheduled,
+        }
+    }
+
+    /// Of a request: what many wait for, and what changes by the second, goes first.
+    pub(super) fn urgency(&self, play: Play) -> Urgency {
+        match (self.role, play) {
+            (Role::List | Role::Step, _) | (Role::PerMatch, Play::InPlay) => Urgency::Urgent,
+            (Role::PerMatch, Play::Scheduled) | (Role::Document, _) => Urgency::Normal,
+        }
     }
 }
 
@@ -125,12 +159,14 @@ fn source_plan(
     after: Option<SourceIndex>,
     needed: Vec<String>,
 ) -> SourcePlan {
-    let every = feed.poll.every(source, role);
+    let [every, every_scheduled] =
+        [Play::InPlay, Play::Scheduled].map(|play| feed.poll.every(source, role, play));
     SourcePlan {
         name: source.name.clone(),
         url: source.url.clone(),
         role,
         every,
+        every_scheduled,
         spread: every.min(feed.poll.interval.get()),
         list: source.list.clone().unwrap_or_default(),
         id: source.id.clone(),

@@ -2,12 +2,15 @@
 //!
 //! Invariants: a topic has one request at a time, so no answer is older than one that was applied; a failure delays that topic alone,
 //! and where the server says so its source; nothing is given twice that did not change. How many requests are in flight, and to which
-//! host, is `net::http`'s to decide: who is slow holds places of its own host. What an answer does is in `answers`.
+//! host, is `net::http`'s to decide: who is slow holds places of its own host. What an answer does is in `answers`,
+//! how all of it fares in `states`, what is not asked because a socket pushes it in `pushed`.
 
 mod answers;
+mod pushed;
+mod states;
 
 use super::allowance::Allowance;
-use super::ask::{Again, Ask, AskId, AskTable, Given, Health, State};
+use super::ask::{Again, Ask, AskId, AskTable, Given, State};
 use super::backoff::Kind;
 use super::chain::{ChainKey, Chains};
 use super::lists::Lists;
@@ -15,12 +18,13 @@ use super::plan::{Plan, SourceIndex, SourcePlan};
 use super::round::Round;
 use super::verdict::{Validators, Verdict, judge};
 use crate::feed::{FollowError, TOPIC_MAX};
-use crate::net::http::{Answer, HttpError};
+use crate::net::http::{Answer, HttpError, Urgency};
 use std::borrow::Cow;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use touchline_common::config::{LIST_TOPIC, Role};
+use touchline_common::config::{LIST_TOPIC, Play, Role};
+use touchline_common::model::RoundEnd;
 
 /// A request, of one schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -33,6 +37,7 @@ pub struct Wanted {
     pub source: SourceIndex,
     pub url: String,
     pub validators: Validators,
+    pub urgency: Urgency,
 }
 
 /// What is new.
@@ -53,6 +58,11 @@ pub enum Told {
     Removed {
         topic: String,
     },
+    /// A document was asked for once, whatever came of it.
+    Round {
+        topic: String,
+        round: RoundEnd,
+    },
     /// A topic's source fails, or answers again.
     Health(String),
 }
@@ -64,6 +74,8 @@ pub struct Schedule {
     allowance: Allowance,
     /// What is followed.
     topics: HashMap<String, Vec<AskId>>,
+    /// Topics of matches in play, followed or not; at most `topics_max`.
+    in_play: HashSet<String>,
     chains: Chains,
     /// Sources that are not asked before a time, as their servers said.
     holds: HashMap<SourceIndex, Instant>,
@@ -88,6 +100,7 @@ impl Schedule {
             plan,
             table: AskTable::default(),
             topics: HashMap::new(),
+            in_play: HashSet::new(),
             chains: Chains::default(),
             holds: HashMap::new(),
             told: VecDeque::new(),
@@ -128,6 +141,7 @@ impl Schedule {
 
     /// Gives a topic up.
     pub fn unfollow(&mut self, topic: &str) {
+        self.in_play.remove(topic);
         let Some(asks) = self.topics.remove(topic) else { return };
         for ask in asks {
             self.drop_ask(ask);
@@ -139,6 +153,31 @@ impl Schedule {
             // What is left only served others.
             for ask in self.table.ids() {
                 self.drop_ask(ask);
+            }
+        }
+    }
+
+    /// Whether the match of `topic` is in play, which says how often it is asked for. The topic need not be followed yet.
+    pub fn set_play(&mut self, topic: &str, play: Play, now: Instant) {
+        match play {
+            Play::InPlay if self.in_play.len() < self.plan.topics_max => {
+                self.in_play.insert(topic.to_owned());
+            }
+            Play::InPlay => {}
+            Play::Scheduled => {
+                self.in_play.remove(topic);
+            }
+        }
+        for id in self.topics.get(topic).cloned().unwrap_or_default() {
+            self.play(id, play);
+            // What was to wait as long as a scheduled one does not.
+            let every = |ask: &Ask| Some(ask.since + self.plan.sources.get(ask.source.0)?.every(play));
+            if let Some(ask) = self.table.get(id)
+                && let (State::Waiting(at), Some(due)) = (ask.state, every(ask))
+                && !ask.health.is_failing()
+                && due < at
+            {
+                self.table.go(id, State::Waiting(due.max(now)));
             }
         }
     }
@@ -171,6 +210,11 @@ impl Schedule {
     /// Whether a permit for more requests is to be asked for now: something is due, and none is left.
     pub fn needs_permit(&mut self, now: Instant) -> bool {
         self.table.has_due(now) && self.allowance.ask(now)
+    }
+
+    /// So many redirects were followed: each is one request more.
+    pub fn redirected(&mut self, count: u32) {
+        self.allowance.spend_more(count);
     }
 
     /// The permit is there.
@@ -258,7 +302,17 @@ impl Schedule {
     fn add(&mut self, source: SourceIndex, id: &str, topic: &str, now: Instant) -> AskId {
         let chain = ChainKey::of(&self.plan.sources, source, id);
         let due = now + self.first_wait(source);
-        self.table.insert(Ask::new(source, id.to_owned(), topic.to_owned(), chain, due))
+        let ask = self.table.insert(Ask::new(source, id.to_owned(), topic.to_owned(), chain, due));
+        self.play(ask, if self.in_play.contains(topic) { Play::InPlay } else { Play::Scheduled });
+        ask
+    }
+
+    fn play(&mut self, id: AskId, play: Play) {
+        let Some(ask) = self.table.get_mut(id) else { return };
+        if let Some(source) = self.plan.sources.get(ask.source.0) {
+            ask.play = play;
+            ask.urgency = source.urgency(play);
+        }
     }
 
     /// The list, and what others need, are asked for at once; the first requests of all else are spread.
@@ -282,6 +336,7 @@ impl Schedule {
             if let Some(ask) = self.table.get_mut(*id) {
                 ask.held.forget_given();
             }
+            self.ask_again(*id, now);
             self.hasten(*id, now);
         }
     }
@@ -298,11 +353,11 @@ impl Schedule {
     fn hasten(&mut self, id: AskId, now: Instant) {
         let Some(ask) = self.table.get_mut(id) else { return };
         match ask.state {
-            State::Waiting(at) if ask.health != Health::Failing && at > now => {
+            State::Waiting(at) if !ask.health.is_failing() && at > now => {
                 self.table.go(id, State::Waiting(now));
             }
             State::Running(_) => ask.again = Again::AtOnce,
-            State::Waiting(_) | State::Due | State::Blocked => {}
+            State::Waiting(_) | State::Due | State::Blocked | State::Pushed => {}
         }
     }
 
@@ -320,7 +375,12 @@ impl Schedule {
             self.table.go(id, State::Blocked);
             return None;
         }
-        let base = match self.base_url(ask, source) {
+        let is_first = ask.round == Round::default();
+        let base = self.base_url(ask, source);
+        if let Some(ask) = self.table.get_mut(id).filter(|_| is_first) {
+            ask.since = now;
+        }
+        let base = match base {
             Ok(base) => base,
             Err(why) => {
                 self.fail(id, &why, Kind::Failed, Duration::ZERO, now);
@@ -329,12 +389,10 @@ impl Schedule {
         };
         self.numbers += 1;
         let number = Number(self.numbers);
-        let ask = self.table.get_mut(id)?;
-        if ask.round == Round::default() {
-            ask.since = now;
-        }
+        let ask = self.table.get(id)?;
         let url = ask.round.url(base, source.page.as_ref());
-        let wanted = Wanted { number, source: ask.source, url, validators: ask.held.validators.clone() };
+        let validators = ask.held.validators.clone();
+        let wanted = Wanted { number, source: ask.source, url, validators, urgency: ask.urgency };
         if let Some(chain) = &ask.chain {
             self.chains.enter(chain, id);
         }

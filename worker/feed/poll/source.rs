@@ -5,14 +5,18 @@
 
 use super::plan::Plan;
 use super::schedule::{Number, Schedule, Told};
+use super::socket::{PushSocket, SocketEvent};
 use crate::feed::{Cause, ConnectionEvent, Event, FollowError, Loss, SessionKind};
 use crate::net::http::{Http, Outcome, RequestId};
 use crate::net::{Readiness, Refusal};
-use mio::{Registry, Token};
+use mio::{Registry, Token, Waker};
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use touchline_common::config::Play;
+use touchline_common::ipc::messages::worker::SourcesReport;
+use touchline_common::model::Listing;
 
 /// Where HTTP itself cannot be set up, that is tried again after this time.
 const SETUP_RETRY: Duration = Duration::from_secs(30);
@@ -23,6 +27,9 @@ pub struct Poll {
     token: Token,
     engine: Engine,
     schedule: Schedule,
+    socket: Option<Socket>,
+    /// Reads so far: answers and the socket take turns.
+    reads: u64,
     requests: HashMap<RequestId, Number>,
     /// Complete, and not processed.
     arrived: VecDeque<(RequestId, Outcome)>,
@@ -34,6 +41,15 @@ pub struct Poll {
     now: Instant,
 }
 
+/// What pushes the matches of one source.
+#[derive(Debug)]
+struct Socket {
+    push: PushSocket,
+    token: Token,
+    /// What its topics begin with.
+    prefix: String,
+}
+
 #[derive(Debug)]
 enum Engine {
     /// Set up when this time has come.
@@ -43,13 +59,15 @@ enum Engine {
 
 impl Poll {
     /// It is up after the first turn.
-    pub fn new(plan: Plan, token: Token, now: Instant) -> Poll {
+    pub fn new(plan: Plan, token: Token, waker: Arc<Waker>, now: Instant) -> Poll {
         let plan = Arc::new(plan);
         Poll {
+            socket: Socket::new(&plan, Token(token.0 + 1), waker, now),
             schedule: Schedule::new(Arc::clone(&plan), RandomState::new().hash_one(())),
             plan,
             token,
             engine: Engine::Planned(now),
+            reads: 0,
             requests: HashMap::new(),
             arrived: VecDeque::new(),
             pending: VecDeque::new(),
@@ -59,6 +77,9 @@ impl Poll {
     }
 
     pub fn note(&mut self, token: Token, readiness: Readiness) {
+        if let Some(socket) = self.socket.as_mut().filter(|socket| socket.token == token) {
+            return socket.push.note(readiness);
+        }
         match &mut self.engine {
             Engine::Running(http) => http.note(token, readiness),
             Engine::Planned(_) => {}
@@ -68,7 +89,10 @@ impl Poll {
     pub fn deadline(&self) -> Option<Instant> {
         match &self.engine {
             Engine::Planned(at) => Some(*at),
-            Engine::Running(http) => [http.deadline(), self.schedule.deadline()].into_iter().flatten().min(),
+            Engine::Running(http) => {
+                let socket = self.socket.as_ref().and_then(|socket| socket.push.deadline());
+                [http.deadline(), self.schedule.deadline(), socket].into_iter().flatten().min()
+            }
         }
     }
 
@@ -79,9 +103,14 @@ impl Poll {
             Engine::Planned(_) => self.set_up(now),
             Engine::Running(_) => {}
         }
+        if let Some(socket) = &mut self.socket {
+            socket.push.advance(registry, now);
+        }
+        self.take_pushed();
         self.start_due();
         let Engine::Running(http) = &mut self.engine else { return };
         http.advance(registry, now);
+        self.schedule.redirected(http.take_redirects());
         self.arrived.extend(std::iter::from_fn(|| http.next()));
     }
 
@@ -117,7 +146,8 @@ impl Poll {
             self.requests.retain(|_, of| *of != number);
         }
         while let Some(wanted) = self.schedule.next_request(self.now) {
-            let request = self.plan.request(wanted.source, wanted.url, wanted.validators.headers());
+            let request =
+                self.plan.request(wanted.source, wanted.url, wanted.urgency, wanted.validators.headers());
             let Some(request) = request else { continue };
             match http.start(request, self.now) {
                 Ok(id) => {
@@ -138,10 +168,15 @@ impl Poll {
         self.start_due();
     }
 
-    /// Processes the answer that came first; how many bytes it has.
+    /// Processes the answer that came first, or reads the socket; how many bytes that has.
     pub fn read(&mut self, now: Instant) -> usize {
         self.now = now;
-        let Some((id, outcome)) = self.arrived.pop_front() else { return 0 };
+        self.reads = self.reads.wrapping_add(1);
+        let has_pushed = self.socket.as_ref().is_some_and(|socket| !socket.push.is_drained());
+        if has_pushed && self.reads.is_multiple_of(2) {
+            return self.read_socket();
+        }
+        let Some((id, outcome)) = self.arrived.pop_front() else { return self.read_socket() };
         let Some(number) = self.requests.remove(&id) else { return 0 };
         let bytes = match outcome {
             Outcome::Answered(answer) => {
@@ -158,6 +193,40 @@ impl Poll {
         bytes
     }
 
+    fn read_socket(&mut self) -> usize {
+        let Some(socket) = &mut self.socket else { return 0 };
+        let bytes = socket.push.read(self.now);
+        self.take_pushed();
+        bytes
+    }
+
+    fn take_pushed(&mut self) {
+        let Some(Socket { push, prefix, .. }) = &mut self.socket else { return };
+        let topic = |id: &str| format!("{prefix}{id}");
+        while let Some(event) = push.next() {
+            match event {
+                SocketEvent::Snapshot { id, body } => self.schedule.push(&topic(&id), body),
+                SocketEvent::Delta { id, body } => self.schedule.push_delta(&topic(&id), body),
+                SocketEvent::Deleted { id } => self.schedule.push_removed(&topic(&id), self.now),
+                SocketEvent::Stand { ids } => {
+                    for id in ids {
+                        self.schedule.push_unchanged(&topic(&id));
+                    }
+                }
+                SocketEvent::Down(why) => self.schedule.push_ended(&why, self.now),
+                SocketEvent::Skipped(why) => self.schedule.skip(why),
+            }
+        }
+    }
+
+    /// Writes what is to be sent over the socket.
+    pub fn flush(&mut self) {
+        if let Some(socket) = &mut self.socket {
+            socket.push.flush(self.now);
+        }
+        self.take_pushed();
+    }
+
     pub fn next_event(&mut self) -> Option<Event<'_>> {
         if let Some(pending) = self.pending.pop_front() {
             return Some(Event::Connection(pending));
@@ -167,18 +236,30 @@ impl Poll {
             Told::Snapshot { topic, body } => Event::Snapshot { topic: topic.as_bytes(), body },
             Told::Delta { topic, body } => Event::Delta { topic: topic.as_bytes(), body },
             Told::Unchanged { topic } => Event::Unchanged { topic: topic.as_bytes() },
+            Told::Round { topic, round } => Event::RoundEnd { topic: topic.as_bytes(), round: *round },
             Told::Removed { topic } => Event::Removed { topic: topic.as_bytes() },
             Told::Health(what) => Event::Skipped(what.clone()),
         })
     }
 
     pub fn is_drained(&self) -> bool {
-        self.arrived.is_empty() && self.pending.is_empty() && !self.schedule.has_told()
+        let is_drained = self.socket.as_ref().is_none_or(|socket| socket.push.is_drained());
+        is_drained && self.arrived.is_empty() && self.pending.is_empty() && !self.schedule.has_told()
     }
 
     /// As [`Schedule::follow`].
     pub fn follow(&mut self, topic: &str) -> Result<(), FollowError> {
-        self.schedule.follow(topic, self.now)
+        self.schedule.follow(topic, self.now)?;
+        if let Some((push, id)) = self.pusher(topic) {
+            push.follow(id);
+        }
+        Ok(())
+    }
+
+    /// What pushes a topic, and the id of its match.
+    fn pusher<'t>(&mut self, topic: &'t str) -> Option<(&mut PushSocket, &'t str)> {
+        let Socket { push, prefix, .. } = self.socket.as_mut()?;
+        topic.strip_prefix(prefix.as_str()).map(|id| (push, id))
     }
 
     /// As [`Schedule::follow`], unless the topic is followed.
@@ -188,10 +269,20 @@ impl Poll {
 
     pub fn unfollow(&mut self, topic: &str) {
         self.schedule.unfollow(topic);
+        if let Some((push, id)) = self.pusher(topic) {
+            push.unfollow(id);
+        }
     }
 
-    /// As [`Schedule::changed`].
-    pub fn listed(&mut self, topic: &str) {
+    /// As [`Schedule::set_play`].
+    pub fn expect(&mut self, topic: &str, listing: &Listing) {
+        let play = if listing.in_play { Play::InPlay } else { Play::Scheduled };
+        self.schedule.set_play(topic, play, self.now);
+    }
+
+    /// As [`Poll::expect`] and [`Schedule::changed`].
+    pub fn listed(&mut self, topic: &str, listing: &Listing) {
+        self.expect(topic, listing);
         self.schedule.changed(topic, self.now);
     }
 
@@ -220,6 +311,11 @@ impl Poll {
         self.schedule.errors()
     }
 
+    /// As [`Schedule::sources`].
+    pub fn sources(&self, now: Instant) -> SourcesReport {
+        self.schedule.sources(now)
+    }
+
     pub fn connections(&self) -> u64 {
         u64::from(self.is_connected())
     }
@@ -231,6 +327,17 @@ impl Poll {
 
     /// Gives all requests up.
     pub fn close(&mut self) {
+        if let Some(socket) = &mut self.socket {
+            socket.push.close();
+        }
         self.engine = Engine::Planned(self.now + SETUP_RETRY);
+    }
+}
+
+impl Socket {
+    fn new(plan: &Plan, token: Token, waker: Arc<Waker>, now: Instant) -> Option<Socket> {
+        let (socket, source) = plan.socket.as_ref()?;
+        let prefix = format!("{}/", plan.sources.get(source.0)?.name);
+        Some(Socket { push: PushSocket::new(socket.clone(), token, waker, now), token, prefix })
     }
 }

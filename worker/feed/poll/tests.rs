@@ -4,3 +4,4 @@ mod loopback;
 pub(super) mod plan;
 mod schedule;
 mod simulated;
+mod socket;

@@ -19,7 +19,7 @@ const PONG_ROOM: usize = 4 * 1024;
 /// Of a reason that the server states, bytes.
 const QUOTED: usize = 120;
 /// Packets in a row that cannot be read and end the connection.
-const BAD: u32 = 2;
+pub const BAD: u32 = 2;
 
 #[derive(Debug)]
 pub(super) struct Link {
@@ -35,6 +35,16 @@ pub(super) struct Link {
     bad: u32,
     /// Its number among all connections.
     pub(super) number: u64,
+    /// Whether it was read from.
+    reads: Reads,
+    /// Why it takes no bytes any more: what came before that is still to be read.
+    failed: Option<Broken>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reads {
+    None,
+    Some,
 }
 
 #[derive(Debug)]
@@ -114,7 +124,19 @@ impl Link {
         // Whatever is in the socket by now is read first: what the poll reported while it was being connected was not kept.
         let queue = Queue::Ending;
         let (decoder, auth) = (Decoder::new(limits.packets), Some(auth));
-        Ok(Link { socket, framing, decoder, out, sent: 0, queue, auth, bad: 0, number })
+        Ok(Link {
+            socket,
+            framing,
+            decoder,
+            out,
+            sent: 0,
+            queue,
+            auth,
+            bad: 0,
+            number,
+            reads: Reads::None,
+            failed: None,
+        })
     }
 
     /// Whether the room can be joined at once.
@@ -159,6 +181,11 @@ impl Link {
         self.queue == Queue::Drained
     }
 
+    /// Whether nothing was asked here before.
+    pub(super) fn is_first_read(&mut self) -> bool {
+        std::mem::replace(&mut self.reads, Reads::Some) == Reads::None
+    }
+
     /// One read of the socket; how many bytes are in `room` now.
     pub(super) fn read(&mut self, room: &mut [u8]) -> Result<usize, Lost> {
         match self.socket.read(room)? {
@@ -170,7 +197,7 @@ impl Link {
             }
             Got::Nothing => {
                 self.queue = Queue::Drained;
-                Ok(0)
+                self.failed.take().map_or(Ok(0), |broken| Err(broken.into()))
             }
             Got::End => Err(Lost::EndOfStream),
         }
@@ -238,6 +265,12 @@ impl Link {
         }
     }
 
+    /// It takes no bytes any more; once all that came is read, a read says so.
+    pub(super) fn fail(&mut self, broken: Broken) {
+        (self.queue, self.failed) = (Queue::Ending, Some(broken));
+        (self.out, self.sent) = (Vec::new(), 0);
+    }
+
     /// Bytes that wait for the socket.
     pub(super) fn unsent(&self) -> usize {
         self.out.len() - self.sent
@@ -245,6 +278,9 @@ impl Link {
 
     /// Writes what is to be sent, as far as the socket takes it.
     pub(super) fn flush(&mut self) -> Result<(), Broken> {
+        if self.failed.is_some() {
+            return Ok(());
+        }
         self.socket.flush()?;
         while self.unsent() > 0 {
             match self.socket.write(self.out.get(self.sent..).unwrap_or_default())? {

@@ -83,6 +83,25 @@ impl Lost {
         matches!(self, Lost::Packet(_) | Lost::WebSocket(_) | Lost::Upgrade(_))
     }
 
+    /// Whether the connection was dead for some time by then, so that what was sent meanwhile is lost.
+    pub(super) fn is_seen_late(&self) -> bool {
+        match self {
+            Lost::Silent { .. } | Lost::OutputFull => true,
+            Lost::Socket(kind) => *kind == io::ErrorKind::TimedOut,
+            Lost::NotConnected(_)
+            | Lost::Auth(_)
+            | Lost::Refused { .. }
+            | Lost::JoinUnanswered
+            | Lost::EndOfStream
+            | Lost::Tls(_)
+            | Lost::Upgrade(_)
+            | Lost::WebSocket(_)
+            | Lost::Closed { .. }
+            | Lost::Packet(_)
+            | Lost::Renewed => false,
+        }
+    }
+
     /// What a WebSocket is closed with.
     pub(super) fn close_code(&self) -> CloseCode {
         match self {

@@ -18,5 +18,6 @@ mod timers;
 #[cfg(test)]
 mod tests;
 
+pub use link::BAD;
 pub use plan::Plan;
 pub use source::Rooms;

@@ -78,6 +78,13 @@ impl Plan {
     }
 }
 
+impl Plan {
+    /// What packets and messages may be, for who reads them without a connection.
+    pub fn limits(&self) -> (rooms::Limits, websocket::Limits) {
+        (self.limits.packets, self.limits.messages)
+    }
+}
+
 fn server(url: &Url, feed: &FeedConfig) -> Result<Server, String> {
     let upgrade = url.transport.is_websocket().then(|| Upgrade {
         target: if url.path.is_empty() { DEFAULT_PATH.to_owned() } else { url.path.clone() },

@@ -5,7 +5,7 @@
 
 use super::plan::RankingPlan;
 use crate::net::Readiness;
-use crate::net::http::{Http, Outcome, Request, RequestId};
+use crate::net::http::{Http, Outcome, Request, RequestId, Urgency};
 use mio::{Registry, Token};
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -141,6 +141,7 @@ impl Ranking {
             whole: WHOLE,
             idle: IDLE,
             body_limit: self.body_limit,
+            urgency: Urgency::Normal,
         };
         let request = http.start(request, now).map_err(|error| error.to_string())?;
         self.state = State::Asked { request, next: now + *every };

@@ -3,7 +3,7 @@
 //! * A room has one connection at a time, and each attempt is made in its turn: it waits in line for room at an address and for
 //!   the feed's permit. Failures in a row wait longer and longer, with full jitter.
 //! * Heartbeat and reader live and die together: a room from which nothing comes ends, and one that cannot be sent a heartbeat, too.
-//! * A room whose join is refused [`REFUSALS`] times in a row is parked: for [`PARK`], then twice as long each time, up to
+//! * A room whose join is refused [`REFUSALS`] times in a row, and at each host, is parked: for [`PARK`], then twice as long each time, up to
 //!   [`PARK_MAX`]. Attempts that came to no join in between prove nothing. Caller: `source`.
 
 use crate::net::full_jitter;
@@ -94,6 +94,8 @@ pub enum Action {
 pub struct Room {
     state: State,
     heartbeat: Duration,
+    /// Refusals in a row that park it.
+    most_refusals: u32,
     attempts: u64,
     /// Attempts in a row that led to nothing that stood.
     failures: u32,
@@ -104,11 +106,13 @@ pub struct Room {
 }
 
 impl Room {
-    /// A room that is due at `now`, and is sent a heartbeat each `heartbeat` once it is joined.
-    pub fn new(heartbeat: Duration, now: Instant) -> Room {
+    /// A room that is due at `now`, and is sent a heartbeat each `heartbeat` once it is joined. Its attempts go through `hosts` servers
+    /// in turn: one that closes every connection is not the room's refusal while another has not been asked.
+    pub fn new(heartbeat: Duration, hosts: usize, now: Instant) -> Room {
         Room {
             state: State::Waiting { until: now },
             heartbeat,
+            most_refusals: u32::try_from(hosts).unwrap_or(u32::MAX).max(REFUSALS),
             attempts: 0,
             failures: 0,
             refusals: 0,
@@ -128,6 +132,34 @@ impl Room {
     /// How long a live room may bring nothing.
     pub fn silence(&self) -> Duration {
         self.heartbeat.saturating_mul(2).saturating_add(LATE)
+    }
+
+    /// How long nothing had come at `now` of a room that was in `state`; zero unless it was live.
+    pub fn unheard(&self, state: State, now: Instant) -> Duration {
+        match state {
+            State::Live { silent_at, .. } => {
+                self.silence().saturating_sub(silent_at.saturating_duration_since(now))
+                    + now.saturating_duration_since(silent_at)
+            }
+            State::Waiting { .. }
+            | State::InLine
+            | State::Connecting
+            | State::Joining { .. }
+            | State::Parked { .. } => Duration::ZERO,
+        }
+    }
+
+    /// Whether it is live and silent for too long, unless something comes now. What comes does not help one that waits for the answer to
+    /// its join.
+    pub fn is_silent(&self, now: Instant) -> bool {
+        match self.state {
+            State::Live { silent_at, .. } => now >= silent_at,
+            State::Waiting { .. }
+            | State::InLine
+            | State::Connecting
+            | State::Joining { .. }
+            | State::Parked { .. } => false,
+        }
     }
 
     /// When [`Input::Time`] does something.
@@ -214,7 +246,7 @@ impl Room {
 
     fn refused(&mut self, random: u64, now: Instant) -> (State, Action) {
         self.refusals = self.refusals.saturating_add(1);
-        if self.refusals < REFUSALS {
+        if self.refusals < self.most_refusals {
             return self.back_off(random, now);
         }
         let factor = 1u32.checked_shl(self.parkings).unwrap_or(u32::MAX);

@@ -9,7 +9,6 @@ mod connecting;
 mod reading;
 
 use super::line::Line;
-use super::link::Link;
 use super::lost::Lost;
 use super::plan::Plan;
 use super::ranking::{self, Ranking};
@@ -200,9 +199,11 @@ impl Rooms {
         for index in std::mem::take(&mut self.queues.unsent) {
             let Some(entry) = self.table.get_mut(index) else { continue };
             entry.in_unsent = Queued::No;
-            let flushed = entry.link().map_or(Ok(()), Link::flush);
-            if let Err(broken) = flushed {
-                self.ended(index, &Lost::from(broken), self.now);
+            let Some(link) = entry.link() else { continue };
+            // What came before is read first; that finds the end.
+            if let Err(broken) = link.flush() {
+                link.fail(broken);
+                self.mark_ready(index);
             }
         }
     }
@@ -258,7 +259,8 @@ impl Rooms {
         if self.table.len() >= limit {
             return Err(FollowError::Full { limit });
         }
-        let index = self.table.insert(topic, Room::new(self.plan.heartbeat, self.now));
+        let room = Room::new(self.plan.heartbeat, self.plan.servers.len(), self.now);
+        let index = self.table.insert(topic, room);
         self.table.schedule(index);
         Ok(())
     }

@@ -30,6 +30,8 @@ struct Bench {
     events: Events,
     rooms: Rooms,
     seen: Vec<String>,
+    /// Of each interruption.
+    unheard: Vec<Duration>,
 }
 
 impl Bench {
@@ -37,7 +39,7 @@ impl Bench {
         let poll = Poll::new().unwrap();
         let waker = Arc::new(Waker::new(poll.registry(), WAKER).unwrap());
         let rooms = Rooms::new(plan, FIRST, waker, Instant::now());
-        Bench { poll, events: Events::with_capacity(64), rooms, seen: Vec::new() }
+        Bench { poll, events: Events::with_capacity(64), rooms, seen: Vec::new(), unheard: Vec::new() }
     }
 
     fn following(plan: Plan, topics: &[&str]) -> Bench {
@@ -100,13 +102,17 @@ impl Bench {
                 Event::Connection(ConnectionEvent::Up) => "up".to_owned(),
                 Event::Snapshot { topic, body } => format!("snapshot {} {}", text(topic), text(body)),
                 Event::Delta { topic, body } => format!("delta {} {}", text(topic), text(body)),
-                Event::Interrupted { topic, why } => format!("interrupted {} {why}", text(topic)),
+                Event::Interrupted { topic, why, unheard } => {
+                    self.unheard.push(unheard);
+                    format!("interrupted {} {why}", text(topic))
+                }
                 Event::Refused { topic, why, retry } => {
                     format!("refused {} {} {why}", text(topic), retry.as_secs())
                 }
                 Event::Skipped(why) => format!("skipped {why}"),
                 Event::Connection(ConnectionEvent::ConnectFailed(_) | ConnectionEvent::Lost(_))
                 | Event::Unchanged { .. }
+                | Event::RoundEnd { .. }
                 | Event::Removed { .. }
                 | Event::Status { .. }
                 | Event::QueueDepth(_) => format!("unexpected {event:?}"),

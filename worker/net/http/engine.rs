@@ -40,6 +40,8 @@ pub struct Http {
     /// When the next time limit of one in flight may pass.
     limits_at: Option<Instant>,
     started: u64,
+    /// Followed, and not taken.
+    redirects: u32,
     opened: Instant,
 }
 
@@ -88,11 +90,13 @@ impl Http {
             time: TurnTime::new(),
             limits_at: None,
             started: 0,
+            redirects: 0,
             opened: Instant::now(),
         })
     }
 
-    /// Asks, as soon as the window and the host have room: of the hosts with room the longest waiting request goes first.
+    /// Asks, as soon as the window and the host have room: of the hosts with room the longest waiting request goes
+    /// first, see [`Urgency`](super::Urgency).
     ///
     /// # Errors
     /// [`HttpError`]: a url that is neither http nor https, or more than 100,000 wait.
@@ -166,6 +170,11 @@ impl Http {
         self.queue.running() == 0 && self.queue.waiting() == 0 && self.finished.is_empty()
     }
 
+    /// Redirects that were followed since the last time: each is a request that a server counts.
+    pub fn take_redirects(&mut self) -> u32 {
+        std::mem::take(&mut self.redirects)
+    }
+
     pub fn in_flight(&self) -> usize {
         self.queue.running()
     }
@@ -175,7 +184,7 @@ impl Http {
     }
 
     fn enqueue(&mut self, id: RequestId, job: Job) {
-        self.queue.push(id, job.host.clone());
+        self.queue.push(id, job.request.urgency, job.host.clone());
         self.waiting.insert(id, job);
     }
 
@@ -279,6 +288,7 @@ impl Http {
         job.redirects += 1;
         match redirect::target(&job.host, &to, job.redirects) {
             Ok(host) => {
+                self.redirects = self.redirects.saturating_add(1);
                 job.host = host;
                 job.url = to;
                 self.enqueue(id, job);

@@ -43,6 +43,15 @@ pub struct Request {
     pub idle: Duration,
     /// Bytes of the body at most, once decompressed.
     pub body_limit: usize,
+    pub urgency: Urgency,
+}
+
+/// Who goes first of those that wait for a place in the window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Urgency {
+    /// Before a bounded number of those that were asked for before.
+    Urgent,
+    Normal,
 }
 
 /// What a server answered, whatever its status.

@@ -2,12 +2,16 @@
 //!
 //! Invariants: never more than `window` hold a place, never more than `per_host` of one host; of the hosts with room the request
 //! that waits longest is next. A host that is full costs nobody else a turn, nor time: it is not looked at until it has room.
+//! An urgent request goes before the [`HEAD_START`] requests that were asked for before it, and no others: nobody waits for ever.
 
-use super::RequestId;
+use super::{RequestId, Urgency};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 /// Requests that may wait; whoever asks for more is refused.
 pub(super) const WAITING_MAX: usize = 100_000;
+
+/// Requests.
+const HEAD_START: u64 = 1_000;
 
 /// `scheme://host:port`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -19,15 +23,33 @@ pub(super) struct Queue {
     per_host: usize,
     hosts: HashMap<Host, Line>,
     /// Hosts with room where somebody waits, by the turn of the first.
-    ready: BTreeMap<RequestId, Host>,
+    ready: BTreeMap<Turn, Host>,
     running: usize,
     waiting: usize,
+}
+
+/// Who has the least is next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Turn {
+    /// The id of the request behind which it stands.
+    behind: u64,
+    id: RequestId,
+}
+
+impl Turn {
+    fn of(id: RequestId, urgency: Urgency) -> Turn {
+        let behind = match urgency {
+            Urgency::Urgent => id.0.saturating_sub(HEAD_START),
+            Urgency::Normal => id.0,
+        };
+        Turn { behind, id }
+    }
 }
 
 /// The requests of one host.
 #[derive(Debug, Default)]
 struct Line {
-    waiting: VecDeque<RequestId>,
+    waiting: VecDeque<Turn>,
     running: usize,
 }
 
@@ -52,11 +74,12 @@ impl Queue {
         self.waiting
     }
 
-    /// A request waits from now on. One that comes back, sent on to another host, keeps its turn: those after it have higher ids.
-    pub(super) fn push(&mut self, id: RequestId, host: Host) {
+    /// A request waits from now on. One that comes back, sent on to another host, keeps its turn.
+    pub(super) fn push(&mut self, id: RequestId, urgency: Urgency, host: Host) {
+        let turn = Turn::of(id, urgency);
         self.change(host, |line| {
-            let place = line.waiting.partition_point(|other| *other < id);
-            line.waiting.insert(place, id);
+            let place = line.waiting.partition_point(|other| *other < turn);
+            line.waiting.insert(place, turn);
         });
         self.waiting += 1;
     }
@@ -69,7 +92,7 @@ impl Queue {
         let (_, host) = self.ready.first_key_value()?;
         let mut started = None;
         self.change(host.clone(), |line| {
-            started = line.waiting.pop_front();
+            started = line.waiting.pop_front().map(|turn| turn.id);
             line.running += usize::from(started.is_some());
         });
         let started = started?;
@@ -88,7 +111,7 @@ impl Queue {
     pub(super) fn withdraw(&mut self, id: RequestId, host: Host) {
         let mut found = None;
         self.change(host, |line| {
-            found = line.waiting.iter().position(|waiting| *waiting == id);
+            found = line.waiting.iter().position(|waiting| waiting.id == id);
             if let Some(place) = found {
                 line.waiting.remove(place);
             }
@@ -129,7 +152,7 @@ mod tests {
     fn a_full_host_costs_nobody_else_a_turn() {
         let mut queue = Queue::new(4, 2);
         for (id, of) in [(1, 0), (2, 0), (3, 0), (4, 1), (5, 0), (6, 2)] {
-            queue.push(RequestId(id), host(of));
+            queue.push(RequestId(id), Urgency::Normal, host(of));
         }
         let started: Vec<_> = std::iter::from_fn(|| queue.start()).map(|id| id.0).collect();
         assert_eq!(started, [1, 2, 4, 6]);
@@ -137,12 +160,24 @@ mod tests {
         assert_eq!(queue.start(), None, "host 0 is full, and nobody else waits");
         queue.done(host(0));
         assert_eq!(queue.start(), Some(RequestId(3)));
-        assert_eq!((queue.running(), queue.waiting()), (4, 1));
+        assert_eq!((queue.running(), queue.waiting()), (3, 1), "host 0 has its two");
+    }
+
+    #[test]
+    fn an_urgent_request_overtakes_as_many_as_its_head_start_and_no_more() {
+        let mut queue = Queue::new(usize::MAX, usize::MAX);
+        let last = HEAD_START + 10;
+        for id in 1..last {
+            queue.push(RequestId(id), Urgency::Normal, host(0));
+        }
+        queue.push(RequestId(last), Urgency::Urgent, host(1));
+        let started: Vec<_> = std::iter::from_fn(|| queue.start()).map(|id| id.0).collect();
+        assert_eq!(started.iter().position(|id| *id == last), Some(10), "{started:?}");
     }
 
     #[derive(Clone, Debug)]
     enum Act {
-        Push(u8),
+        Push(u8, bool),
         Start,
         Done(usize),
         Withdraw(usize),
@@ -150,7 +185,7 @@ mod tests {
 
     fn act() -> impl Strategy<Value = Act> {
         prop_oneof![
-            (0..4_u8).prop_map(Act::Push),
+            (0..4_u8, any::<bool>()).prop_map(|(of, hurry)| Act::Push(of, hurry)),
             Just(Act::Start),
             (0..9_usize).prop_map(Act::Done),
             (0..9_usize).prop_map(Act::Withdraw),
@@ -165,13 +200,18 @@ mod tests {
         ) {
             let mut queue = Queue::new(window, per_host);
             let (mut waiting, mut running) = (Vec::<(RequestId, u8)>::new(), Vec::<(RequestId, u8)>::new());
+            let mut turns = Map::new();
             let mut next = 0;
             for act in acts {
                 match act {
-                    Act::Push(of) => {
+                    Act::Push(of, hurry) => {
                         next += 1;
-                        queue.push(RequestId(next), host(of));
-                        waiting.push((RequestId(next), of));
+                        let urgency = if hurry { Urgency::Urgent } else { Urgency::Normal };
+                        queue.push(RequestId(next), urgency, host(of));
+                        let turn = Turn::of(RequestId(next), urgency);
+                        let place = waiting.partition_point(|(id, _)| turns[id] < turn);
+                        turns.insert(RequestId(next), turn);
+                        waiting.insert(place, (RequestId(next), of));
                     }
                     Act::Start => {
                         let mut count = Map::new();

@@ -18,7 +18,7 @@ impl Places {
     }
 
     pub(crate) fn push(&mut self, id: u64, url: &str) {
-        self.0.push(RequestId(id), redirect::host(url).unwrap());
+        self.0.push(RequestId(id), Urgency::Normal, redirect::host(url).unwrap());
     }
 
     pub(crate) fn start(&mut self) -> Option<u64> {
@@ -99,6 +99,7 @@ fn request(url: &str) -> Request {
         whole: LONG,
         idle: LONG,
         body_limit: 10_000_000,
+        urgency: Urgency::Normal,
     }
 }
 

@@ -193,6 +193,8 @@ impl Forest {
     /// Links a node below `parent` at the place its order attribute names among its like; without one, last.
     fn place(&mut self, id: NodeId, parent: NodeId) {
         let &Node { kind, class, tree, .. } = self.store.node(id);
+        // A kind that the table does not name is placed as an event is.
+        let class = if class == Class::Other { Class::Event } else { class };
         let order = self.store.attribute(id, self.mapping.key(class, Role::Order));
         let order = order.and_then(|text| text::whole(text, 9)).map(|n| n as u32);
         let Some(order) = order else {

@@ -145,9 +145,11 @@ impl Room {
 
     pub(super) fn name(&self) -> &str {
         let stated = Some(&*self.title).filter(|title| !title.is_empty());
-        stated
-            .or(self.listing.name.as_deref().map(str::trim).filter(|name| !name.is_empty()))
-            .unwrap_or(&self.topic)
+        stated.or(self.listed_name()).unwrap_or(&self.topic)
+    }
+
+    fn listed_name(&self) -> Option<&str> {
+        self.listing.name.as_deref().map(str::trim).filter(|name| !name.is_empty())
     }
 
     /// The state it stated, else the list's word that it is live.
@@ -226,6 +228,9 @@ impl Room {
     pub(super) fn lose(&mut self) {
         if self.listing.in_play {
             self.stated = None;
+        }
+        if self.listed_name().is_some() {
+            self.title.clear();
         }
         self.popularity = None;
     }

@@ -340,10 +340,15 @@ fn a_room_of_the_ranking_is_live() {
     bed.render();
     assert_eq!(bed.head, json!({"name": "Listed", "status": "in_play"}));
     assert_eq!(bed.says(&json!({"cmd": "PREPARING"})), ["status=not_started"]);
-    // What it said while nobody listened is not known: the list says that it is live.
+    bed.says(&json!({"cmd": "ROOM_CHANGE", "data": {"title": "Said"}}));
+    bed.render();
+    assert_eq!(bed.head, json!({"name": "Said", "status": "not_started"}));
+    // What it said while nobody listened is not known: the list says that it is live, and what it is called.
     bed.rooms.connection_lost();
     bed.join();
     assert_eq!(bed.told(), ["base Phase=1 status=in_play"]);
+    bed.render();
+    assert_eq!(bed.head, json!({"name": "Listed", "status": "in_play"}));
     let mut bed = Bed::joined();
     let received = bed.received();
     let listing = Listing { in_play: true, ..Listing::default() };

@@ -11,6 +11,7 @@ mod text;
 
 pub use content::PartId;
 pub(super) use text::push_text;
+pub(crate) use text::{ended, push_members};
 
 use super::config::RecordConfig;
 use super::store::{Restored, Snapshot};
@@ -213,6 +214,10 @@ impl Documents {
         self.by_key.keys()
     }
 
+    pub fn ids(&self) -> impl Iterator<Item = DocumentId> + '_ {
+        self.by_key.values().copied()
+    }
+
     pub fn count(&self) -> usize {
         self.all.len()
     }
@@ -389,6 +394,7 @@ impl Documents {
             key: document.key.clone(),
             epoch: document.epoch,
             version: document.version,
+            source: Cow::Borrowed(document.source()),
             whole: parts.is_none(),
             stale: document.stamp.stale,
             received_at: document.stamp.received_at,
@@ -429,8 +435,8 @@ impl Document {
 
     /// What is saved of it as of a match that is over, if there was anything.
     fn end(&mut self, wall: i64) -> Option<Snapshot> {
-        let ended = text::ended(self.content.text(PartId::HEAD)?);
-        if let Some(head) = ended {
+        let head = ended(self.content.text(PartId::HEAD)?);
+        if let Some(head) = head {
             self.content.set(PartId::HEAD, Some(&head));
             self.version += 1;
             self.stamp.updated_at = wall;

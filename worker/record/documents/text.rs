@@ -44,7 +44,7 @@ pub(super) fn write(document: &Document, feed: &str) -> String {
 }
 
 /// A head as it stands once the match is over: its status says so, and its clock does not run on. `None` where it says so already.
-pub(super) fn ended(head: &str) -> Option<String> {
+pub(crate) fn ended(head: &str) -> Option<String> {
     let before: Map<String, Value> = serde_json::from_str(head).ok()?;
     let mut after = before.clone();
     let status = after.get("status").and_then(Value::as_str);
@@ -64,7 +64,7 @@ pub(in crate::record) fn push_text(out: &mut String, text: &str) {
 }
 
 /// Appends the members of a JSON object to an open one that has some already.
-fn push_members(out: &mut String, object: &str) {
+pub(crate) fn push_members(out: &mut String, object: &str) {
     let members = object.trim().strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).map(str::trim);
     if let Some(members) = members.filter(|members| !members.is_empty()) {
         out.push(',');

@@ -13,7 +13,7 @@ use super::{
 use std::time::{Duration, Instant};
 use touchline_common::ipc::messages::data::EndReason;
 use touchline_common::ipc::messages::recorder::Owner;
-use touchline_common::model::{Change, Epoch, Register, RegisterChange};
+use touchline_common::model::{Change, Epoch, Register, RegisterChange, RoundEnd};
 
 /// A worker's end is seen at most this much later where nothing holds up the recorder, microseconds.
 const UNSEEN: i64 = 100_000;
@@ -49,6 +49,7 @@ impl Ledger {
             }
             Input::Obs { report, registers, changes } => self.observe(report, registers, changes, now, out),
             Input::Incidents { report, ref statement } => self.take_incidents(report, statement, now, out),
+            Input::Round { report, round } => self.round_ended(report, round, out),
             Input::Lost { epoch, count, since } => {
                 out.lost += count;
                 match self.epoch() {
@@ -184,6 +185,19 @@ impl Ledger {
         if self.candidate.is_some() && !registers.is_empty() {
             self.consider(now, out);
         }
+    }
+
+    /// What another than the owner reports is refused; so is what comes before the first load.
+    fn round_ended(&mut self, report: Report, round: RoundEnd, out: &mut Outcome) {
+        if self.epoch() != Some(report.epoch) {
+            out.refused = true;
+            return;
+        }
+        self.known_at = self.known_at.max(report.at);
+        let mut seen = Seen::new(report, Mode::Seen, &mut out.events);
+        let id = self.next_uncounted(&mut seen);
+        self.push(id, EventType::RoundEnd, Lane::Normal, None, Payload::Round(round), &mut seen);
+        out.changed = true;
     }
 
     /// The owner gives no sign of life: until it does, or another takes over, the match is not followed.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::num::NonZero;
 pub use touchline_common::config::Lane;
-use touchline_common::model::{Epoch, Side};
+use touchline_common::model::{Epoch, RoundEnd, Side};
 
 macro_rules! event_types {
     ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
@@ -68,6 +68,8 @@ event_types! {
     /// From here it is followed again.
     GapEnd = "gap_end",
     Retract = "retract",
+    /// A source was asked once over.
+    RoundEnd = "round_end",
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -164,6 +166,7 @@ pub enum Payload {
     Gap {
         reason: &'static str,
     },
+    Round(RoundEnd),
 }
 
 /// What registers state of their events; no detail takes its place.
@@ -187,7 +190,8 @@ impl Payload {
             | Payload::Differs { .. }
             | Payload::Incident(_)
             | Payload::Detailed { .. }
-            | Payload::Gap { .. } => return step,
+            | Payload::Gap { .. }
+            | Payload::Round(_) => return step,
         };
         if details.is_empty() { step } else { Payload::Detailed { color, n, period, details } }
     }
@@ -247,6 +251,10 @@ mod tests {
             ),
             (Payload::Retracted { kind: EventType::MatchEnded, n: 0 }, r#"{"type":"match_ended","n":0}"#),
             (Payload::Gap { reason: "moved" }, r#"{"reason":"moved"}"#),
+            (
+                Payload::Round(RoundEnd { ok: 1, failed: 0, changed: 1, took_ms: 85 }),
+                r#"{"ok":1,"failed":0,"changed":1,"took_ms":85}"#,
+            ),
             (
                 Payload::detailed(
                     Payload::Card { color: Color::Red, n: 2 },

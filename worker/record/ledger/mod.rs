@@ -31,7 +31,7 @@ use std::time::{Duration, Instant};
 use touchline_common::ipc::messages::data::EndReason;
 use touchline_common::ipc::messages::recorder::Owner;
 use touchline_common::model::{
-    Change, Clock, Epoch, Facts, Generation, Register, RegisterChange, Registers, SlotId,
+    Change, Clock, Epoch, Facts, Generation, Register, RegisterChange, Registers, RoundEnd, SlotId,
 };
 use values::{Values, Waiting};
 
@@ -100,6 +100,11 @@ pub enum Input<'a> {
     Incidents {
         report: Report,
         statement: Statement<'a>,
+    },
+    /// A source of the match was asked once over.
+    Round {
+        report: Report,
+        round: RoundEnd,
     },
     /// Observations were dropped by their worker. A `Base` or `End` follows.
     Lost {

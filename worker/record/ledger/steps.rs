@@ -365,7 +365,7 @@ impl Ledger {
         self.push(id, kind, Lane::Normal, side, payload, seen);
     }
 
-    fn next_uncounted(&self, seen: &mut Seen<'_>) -> EventId {
+    pub(super) fn next_uncounted(&self, seen: &mut Seen<'_>) -> EventId {
         let id = self.scope.uncounted(seen.report.epoch.0, seen.report.n, seen.place);
         seen.place = seen.place.saturating_add(1);
         id

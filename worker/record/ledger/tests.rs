@@ -508,3 +508,21 @@ fn a_ledger_is_saved_for_registers_alone() {
     rig.ledger.advance(&obs(&[RegisterChange { register: HOME, value: 1 }]), now, &mut out);
     assert!(out.changed);
 }
+
+#[test]
+fn the_end_of_a_round_is_an_event_of_its_owner_after_the_first_load() {
+    let round = RoundEnd { ok: 1, failed: 0, changed: 1, took_ms: 85 };
+    let mut rig = Rig::new("soccer", Scoring::Goals);
+    let report = |epoch: u64, n: u64| Report { n, epoch: Epoch(epoch), clock: None, at: 9, version: 1 };
+    rig.give(&Input::Round { report: report(1, 1), round });
+    assert_eq!((rig.kinds(), rig.refused), (Vec::<&str>::new(), 1));
+    rig.base(1, W1, &START);
+    for n in 2..4 {
+        rig.give(&Input::Round { report: report(1, n), round });
+        assert_eq!((rig.kinds(), &rig.last[0].payload), (vec!["round_end"], &Payload::Round(round)));
+    }
+    let ids: HashSet<_> = rig.all.iter().map(|event| event.id).collect();
+    assert_eq!(ids.len(), rig.all.len(), "each is one of its own");
+    rig.give(&Input::Round { report: report(2, 4), round });
+    assert_eq!(rig.refused, 2);
+}

@@ -7,6 +7,7 @@
 //! [`MAX_FOLLOWING`] one that does not, each in places of their own: who follows keeps nobody from asking.
 
 pub(in crate::record) mod rows;
+pub mod stored;
 #[cfg(test)]
 mod tests;
 

@@ -16,7 +16,7 @@ mod places;
 mod rabbitmq;
 mod redis;
 mod sinks;
-mod tail;
+pub(crate) mod tail;
 #[cfg(test)]
 mod tests;
 mod thread;

@@ -1,7 +1,8 @@
 //! Committed rows above a `seq`, and documents that changed, read from the store's files by connections that only read.
 //!
 //! Rows are the objects that operators see, made by the same SQL. An hour's file is open for one look only, so that it can be closed;
-//! one that cannot be read is an error here: to pass over its rows would be to lose them. Called by a sink's thread.
+//! one that cannot be read is an error here: to pass over its rows would be to lose them. Called by a sink's thread
+//! and the gateway's.
 
 use crate::record::config::RecordConfig;
 use crate::record::hours::read::{ODDS, chat_object, odds_object};
@@ -79,7 +80,7 @@ struct Ahead {
 }
 
 #[derive(Debug)]
-pub(super) struct Tail {
+pub(crate) struct Tail {
     store: PathBuf,
     hours: PathBuf,
     connection: Option<Connection>,
@@ -89,7 +90,7 @@ pub(super) struct Tail {
 }
 
 impl Tail {
-    pub(super) fn new(config: &RecordConfig) -> Tail {
+    pub(crate) fn new(config: &RecordConfig) -> Tail {
         Tail {
             store: config.path.clone(),
             hours: hours::folder(&config.path),
@@ -103,11 +104,20 @@ impl Tail {
     ///
     /// # Errors
     /// What cannot be read, and why.
-    pub(super) fn read(&mut self, stream: Stream, since: i64, limit: usize) -> Result<Vec<Row>, String> {
+    pub(crate) fn read(&mut self, stream: Stream, since: i64, limit: usize) -> Result<Vec<Row>, String> {
         match self.ahead.take() {
             Some(ahead) if (ahead.stream, ahead.since) == (stream, since) => Ok(ahead.rows),
             Some(_) | None => self.look_up(stream, since, limit),
         }
+    }
+
+    /// The highest `seq` of the match stream that is committed, 0 before the first.
+    ///
+    /// # Errors
+    /// As [`Tail::read`].
+    pub(crate) fn newest(&mut self) -> Result<i64, String> {
+        let sql = "SELECT coalesce(max(seq), 0) FROM events";
+        self.look(|store| store.query_row(sql, [], |row| row.get(0)))
     }
 
     /// Reads what is most likely asked for next, while there is time for it.

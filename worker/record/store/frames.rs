@@ -128,6 +128,11 @@ impl Store {
                 let report = Report { n, epoch, clock: None, at, version };
                 self.advance(&key, &Input::Incidents { report, statement: stated.statement() });
             }
+            MatchBody::Round { round, at } => {
+                incoming.reports(at, came);
+                let report = Report { n, epoch, clock: None, at, version };
+                self.advance(&key, &Input::Round { report, round });
+            }
             MatchBody::End { why, lost, at } => {
                 incoming.reports(at, came);
                 if why != EndReason::ConnectionLost {

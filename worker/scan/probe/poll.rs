@@ -6,7 +6,7 @@
 use super::{Finding, MarketKeys, Outcome, Probed, first_named, topics};
 use crate::feed::poll::{Plan, SourceIndex};
 use crate::net::Readiness;
-use crate::net::http::{Answer, Http, HttpError, Outcome as Came};
+use crate::net::http::{Answer, Http, HttpError, Outcome as Came, Urgency};
 use crate::payload::json::{Found, explain, text_at};
 use crate::payload::{Limits, Received, Trees};
 use crate::scan::error::ScanError;
@@ -140,7 +140,7 @@ impl PollProbe<'_> {
     }
 
     fn fetch(&mut self, at: SourceIndex, url: &str) -> Result<Answer, HttpError> {
-        let request = self.plan.request(at, url.to_owned(), std::iter::empty());
+        let request = self.plan.request(at, url.to_owned(), Urgency::Normal, std::iter::empty());
         let request = request.ok_or_else(|| HttpError::Other("there is no such source".to_owned()))?;
         let wanted = self.http.start(request, Instant::now())?;
         let until = Instant::now() + PATIENCE;

@@ -111,6 +111,9 @@ impl Worker {
                 return log::error!(match_id = id.as_str(), error:% = error; "match.not_taken");
             }
         };
+        for topic in &topics {
+            self.source.expect(topic, &known);
+        }
         self.record_mark(|| {
             let (id, topics) = (id.clone(), topics.clone());
             Mark::Assigned { id, epoch, topics, listing: known }
@@ -156,7 +159,7 @@ impl Worker {
     fn listed(&mut self, id: &MatchId, listing: Listing) {
         let Some(slot) = self.matches.slot(id) else { return };
         for topic in self.matches.topics(slot) {
-            self.source.listed(&topic);
+            self.source.listed(&topic, &listing);
         }
         self.record_mark(|| Mark::Listed { id: id.clone(), listing: listing.clone() });
         let now = Instant::now();

@@ -110,11 +110,13 @@ impl Worker {
     }
 }
 
-/// A topic alone is not followed at the moment: for its match a gap begins, unless one is open already. Which match that is.
+/// A topic alone is not followed at the moment, and was `unheard` for so long before: for its match a gap begins with what came last,
+/// unless one is open already. Which match that is.
 pub(super) fn interrupted(
     trees: &mut Trees,
     meter: &mut Meter,
     topic: &[u8],
+    unheard: Duration,
     reporter: &mut Reporter<'_>,
 ) -> Option<MatchSlot> {
     let slot = trees.owner(topic)?;
@@ -123,7 +125,8 @@ pub(super) fn interrupted(
     followed.rate.begin(followed.deltas);
     if followed.loaded.take().is_some() {
         followed.asked_at = reporter.now;
-        reporter.connection_lost(slot, wall_us());
+        let unheard = i64::try_from(unheard.as_micros()).unwrap_or(i64::MAX);
+        reporter.connection_lost(slot, wall_us().saturating_sub(unheard));
         trees.await_load(slot);
     }
     Some(slot)

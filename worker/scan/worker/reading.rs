@@ -6,7 +6,7 @@ use super::connection::{interrupted, log_interrupted, log_refused};
 use super::report::Meter;
 use crate::feed::{ConnectionEvent, Event};
 use crate::payload::{MatchSlot, Received, TreeError};
-use crate::raw::Mark;
+use crate::raw::{self, Mark};
 use crate::scan::clock::wall_us;
 use crate::scan::reporter::Reporter;
 use std::time::{Duration, Instant};
@@ -58,7 +58,12 @@ impl Worker {
     /// Records what a read brought, where that is wanted: under the very time under which it is applied.
     fn record_received(&mut self, received: Received) {
         let Some(raw) = &self.parts.raw else { return };
-        self.source.take_received(&mut |connection, bytes| raw.bytes(received.wall_us, connection, bytes));
+        self.source.take_received(&mut |connection, topic, bytes| {
+            if let Some(topic) = topic {
+                raw.mark(received.wall_us, connection, &Mark::Joined { topic: topic.to_owned() });
+            }
+            raw.bytes(received.wall_us, connection, bytes);
+        });
     }
 
     /// Records something else that what is received depends on.
@@ -95,6 +100,13 @@ impl Worker {
     /// Applies what comes up to the next change of the connection; what that means beyond [`ConnectionEvent::Up`] is the caller's.
     fn apply_messages(&mut self, now: Instant, received: Received) -> Option<ConnectionEvent> {
         let Worker { source, parts, matches, link, meter, turn, audits, .. } = self;
+        let connections = source.connections();
+        let record_interrupted = |raw: Option<&raw::Writer>, topic: &[u8], unheard: Duration| {
+            let Some(raw) = raw else { return };
+            let topic = String::from_utf8_lossy(topic).into_owned();
+            let unheard_us = u64::try_from(unheard.as_micros()).unwrap_or(u64::MAX);
+            raw.mark(received.wall_us, connections, &Mark::Interrupted { topic, unheard_us });
+        };
         let mut heartbeat = None;
         let change = loop {
             if let Some(mut upcoming) = source.look_ahead() {
@@ -143,6 +155,11 @@ impl Worker {
                         followed.touched_at = now;
                     }
                 }
+                Event::RoundEnd { topic, round } => {
+                    if let Some(slot) = parts.trees.owner(topic) {
+                        reporter.round_ended(slot, round, received.wall_us);
+                    }
+                }
                 Event::Removed { topic } if parts.is_time(topic) => {
                     meter.acknowledged(topic);
                     meter.unloaded(topic);
@@ -172,14 +189,16 @@ impl Worker {
                     let (topic, status) = (topic.escape_ascii(), status.escape_ascii());
                     log::debug!(feed = parts.feed_name.as_str(), error:% = format_args!("the server says '{status}' of '{topic}'"); "worker.skipped");
                 }
-                Event::Interrupted { topic, why } => {
-                    let slot = interrupted(&mut parts.trees, meter, topic, &mut reporter);
+                Event::Interrupted { topic, why, unheard } => {
+                    record_interrupted(parts.raw.as_ref(), topic, unheard);
+                    let slot = interrupted(&mut parts.trees, meter, topic, unheard, &mut reporter);
                     turn.topic_changes
                         .extend(slot.map(|slot| TopicChange::Lost(slot, MatchState::Subscribing)));
                     log_interrupted(meter, &parts.feed_name, topic, &why, now);
                 }
                 Event::Refused { topic, why, retry } => {
-                    let slot = interrupted(&mut parts.trees, meter, topic, &mut reporter);
+                    record_interrupted(parts.raw.as_ref(), topic, Duration::ZERO);
+                    let slot = interrupted(&mut parts.trees, meter, topic, Duration::ZERO, &mut reporter);
                     turn.topic_changes.extend(slot.map(|slot| TopicChange::Lost(slot, MatchState::Refused)));
                     log_refused(&parts.feed_name, topic, &why, retry);
                 }

@@ -156,6 +156,7 @@ impl Worker {
         let subscriptions = self.subscriptions() as u32;
         let (asked, unanswered) = (self.source.asked(), self.source.unanswered());
         let quiet_s = self.quiet_s(now);
+        let sources = self.source.sources(now);
         let queue = self.source.receive_queue();
         let meter = &mut self.meter;
         let passed = now.saturating_duration_since(meter.since).as_secs_f64().max(1e-3);
@@ -181,6 +182,7 @@ impl Worker {
             dropped: self.link.outboxes.matches.dropped() + self.link.outboxes.bulk.lines_dropped(),
             odds_conflated: self.link.outboxes.bulk.dropped(),
             unacknowledged: self.link.unacknowledged() as u64,
+            sources,
             ..meter.counted.clone()
         };
         // A report on a change must not leave the next one a window too short to mean anything.

@@ -15,6 +15,10 @@ impl CloseCode {
     /// Text that is no UTF-8, or data that cannot be inflated.
     pub const INVALID: CloseCode = CloseCode(1007);
     pub const TOO_LARGE: CloseCode = CloseCode(1009);
+    /// What came, or how much of it, is against a rule that is not the protocol's.
+    pub const POLICY: CloseCode = CloseCode(1008);
+    pub const RESTARTING: CloseCode = CloseCode(1012);
+    pub const TRY_LATER: CloseCode = CloseCode(1013);
 
     /// Whether it may stand in a close frame; 1005, 1006 and 1015 only say that there was none.
     pub(super) const fn may_travel(self) -> bool {

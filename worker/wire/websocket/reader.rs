@@ -149,6 +149,11 @@ impl Reader {
         self.start = self.start.saturating_add(count).min(self.end);
     }
 
+    /// Whether nothing is held: without what was agreed upon, a new reader would go on just the same.
+    pub fn is_idle(&self) -> bool {
+        self.start == self.end && self.begun.is_none() && self.fault.is_none() && self.inflater.is_none()
+    }
+
     /// Bytes of memory held, without the inflater's window.
     pub fn capacity(&self) -> usize {
         self.bytes.capacity() + self.message.capacity()

@@ -1,7 +1,8 @@
 //! What an answer, or its lack, does to what was asked: what is given, when it is asked again, who is asked at once because of it.
 
+use super::states::{millis, named};
 use super::{Schedule, Told, sources_of};
-use crate::feed::poll::ask::{Again, Ask, AskId, Given, Health, Held, State};
+use crate::feed::poll::ask::{Again, AskId, Given, Health, Held, State};
 use crate::feed::poll::backoff::{self, Kind};
 use crate::feed::poll::json;
 use crate::feed::poll::plan::{SourceIndex, SourcePlan};
@@ -11,6 +12,7 @@ use crate::net::http::Answer;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use touchline_common::config::{LIST_TOPIC, Role};
+use touchline_common::model::RoundEnd;
 
 impl Schedule {
     pub(super) fn take_body(&mut self, id: AskId, answer: Answer, now: Instant) {
@@ -23,6 +25,7 @@ impl Schedule {
     }
 
     fn take_document(&mut self, id: AskId, source: &SourcePlan, answer: Answer, now: Instant) {
+        let is_pushed = self.table.get(id).is_some_and(|ask| self.plan.is_pushed(ask.source));
         let Some(ask) = self.table.get_mut(id) else { return };
         let body_hash = hash(&answer.body);
         let is_new = ask.held.hash.replace(body_hash) != Some(body_hash);
@@ -36,12 +39,20 @@ impl Schedule {
         }
         if source.role != Role::Step {
             let topic = ask.topic.clone();
-            let told = match (std::mem::replace(&mut ask.held.given, Given::Yes), is_new) {
+            let given = std::mem::replace(&mut ask.held.given, Given::Yes);
+            let is_changed = is_new || given == Given::No;
+            let told = match (given, is_new) {
                 (Given::No, _) => Told::Snapshot { topic, body: answer.body },
+                (Given::Yes, true) if is_pushed => Told::Snapshot { topic, body: answer.body },
                 (Given::Yes, true) => Told::Delta { topic, body: answer.body },
                 (Given::Yes, false) => Told::Unchanged { topic },
             };
             self.told.push_back(told);
+            self.end_round(
+                id,
+                RoundEnd { ok: 1, changed: u32::from(is_changed), ..RoundEnd::default() },
+                now,
+            );
         }
         self.succeed(id, now);
         if has_new_values {
@@ -101,6 +112,7 @@ impl Schedule {
             let topic = ask.topic.clone();
             self.told.push_back(Told::Unchanged { topic });
         }
+        self.end_round(id, RoundEnd { ok: 1, ..RoundEnd::default() }, now);
         if let Some(at) = self.table.get(id).map(|ask| ask.source) {
             self.lists.failed(at);
         }
@@ -115,6 +127,17 @@ impl Schedule {
             self.told.push_back(Told::Removed { topic });
         }
         self.fail(id, &format!("not there (status {status})"), Kind::Failed, Duration::ZERO, now);
+    }
+
+    /// A round of a document is over, which its match tells; of other sources the log and the states are enough.
+    fn end_round(&mut self, id: AskId, round: RoundEnd, now: Instant) {
+        let plan = Arc::clone(&self.plan);
+        let Some(ask) = self.table.get(id) else { return };
+        if plan.sources.get(ask.source.0).is_some_and(|source| source.role == Role::Document) {
+            let took_ms = millis(now.saturating_duration_since(ask.since));
+            self.told
+                .push_back(Told::Round { topic: ask.topic.clone(), round: RoundEnd { took_ms, ..round } });
+        }
     }
 
     fn hasten_match(&mut self, match_id: &str, now: Instant) {
@@ -148,12 +171,15 @@ impl Schedule {
         let Some(ask) = self.table.get_mut(id) else { return };
         let Some(source) = plan.sources.get(ask.source.0) else { return };
         ask.failures = 0;
-        if std::mem::replace(&mut ask.health, Health::Up) == Health::Failing {
+        ask.why.clear();
+        let is_slow = now.saturating_duration_since(ask.since) > source.every(ask.play);
+        let health = if is_slow { Health::Slow } else { Health::Up };
+        if std::mem::replace(&mut ask.health, health).is_failing() {
             let told = format!("{} answers again", named(source, ask));
             self.told.push_back(Told::Health(told));
         }
         let due = match std::mem::replace(&mut ask.again, Again::AtInterval) {
-            Again::AtInterval => (ask.since + source.every).max(now),
+            Again::AtInterval => (ask.since + source.every(ask.play)).max(now),
             Again::AtOnce => now,
         };
         self.rest(id, due);
@@ -163,14 +189,17 @@ impl Schedule {
     pub(super) fn fail(&mut self, id: AskId, why: &str, kind: Kind, after: Duration, now: Instant) {
         let plan = Arc::clone(&self.plan);
         self.errors += 1;
+        self.end_round(id, RoundEnd { failed: 1, ..RoundEnd::default() }, now);
         let random = self.next_random();
         let Some(ask) = self.table.get_mut(id) else { return };
         let Some(source) = plan.sources.get(ask.source.0) else { return };
         ask.round = Round::default();
         ask.again = Again::AtInterval;
         ask.failures = ask.failures.saturating_add(1);
-        let wait = backoff::wait(kind, ask.failures, source.every, random).max(after);
-        if std::mem::replace(&mut ask.health, Health::Failing) != Health::Failing {
+        let wait = backoff::wait(kind, ask.failures, source.every(ask.play), random).max(after);
+        ask.why = why.to_owned();
+        if !ask.health.is_failing() {
+            ask.health = Health::Failing(now);
             let told =
                 format!("{} fails: {why}; next attempt in {} ms", named(source, ask), wait.as_millis());
             self.told.push_back(Told::Health(told));
@@ -183,13 +212,5 @@ impl Schedule {
             }
         }
         self.rest(id, now + wait);
-    }
-}
-
-fn named(source: &SourcePlan, ask: &Ask) -> String {
-    if ask.id.is_empty() {
-        format!("source {}", source.name)
-    } else {
-        format!("source {} of match {}", source.name, ask.id.escape_debug())
     }
 }

@@ -7,6 +7,7 @@ use crate::net::Readiness;
 use mio::{Events, Token};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const LONG: Duration = Duration::from_secs(20);
@@ -44,7 +45,8 @@ fn documents_come_as_snapshot_and_then_as_deltas() {
         ..document("a", &url)
     };
     let end = Instant::now() + LONG;
-    let mut source = Poll::new(plan(vec![often]), Token(9), Instant::now());
+    let waker = Arc::new(mio::Waker::new(poll.registry(), Token(8)).unwrap());
+    let mut source = Poll::new(plan(vec![often]), Token(9), waker, Instant::now());
     let mut seen: Vec<String> = Vec::new();
     while seen.len() < 6 {
         assert!(Instant::now() < end, "{seen:?}");
@@ -71,6 +73,7 @@ fn documents_come_as_snapshot_and_then_as_deltas() {
                     }
                     Event::Connection(ConnectionEvent::Opened { .. }) => "opened".into(),
                     Event::Connection(ConnectionEvent::Up) => "up".into(),
+                    Event::RoundEnd { .. } => continue,
                     other @ (Event::Connection(_)
                     | Event::Snapshot { .. }
                     | Event::Delta { .. }

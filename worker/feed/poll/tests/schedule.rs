@@ -6,7 +6,8 @@ use crate::feed::poll::{Plan, Schedule, SourcePlan, Told, Wanted};
 use crate::net::http::{Answer, HttpError};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use touchline_common::config::Role;
+use touchline_common::config::{Play, Role};
+use touchline_common::model::RoundEnd;
 
 struct World {
     schedule: Schedule,
@@ -46,15 +47,22 @@ impl World {
 
     fn answer(&mut self, wanted: &Wanted, answer: Answer) -> Vec<Told> {
         self.schedule.answered(wanted.number, answer, self.now);
-        std::iter::from_fn(|| self.schedule.next_told()).collect()
+        self.told()
     }
 
     fn body(&mut self, wanted: &Wanted, body: &str) -> Vec<Told> {
         self.answer(wanted, status(200, body, &[]))
     }
 
+    /// What is new, the ends of rounds apart.
     fn told(&mut self) -> Vec<Told> {
-        std::iter::from_fn(|| self.schedule.next_told()).collect()
+        let all = std::iter::from_fn(|| self.schedule.next_told());
+        all.filter(|told| !matches!(told, Told::Round { .. })).collect()
+    }
+
+    fn rounds(&mut self) -> Vec<RoundEnd> {
+        let round = |told| if let Told::Round { round, .. } = told { Some(round) } else { None };
+        std::iter::from_fn(|| self.schedule.next_told()).filter_map(round).collect()
     }
 }
 
@@ -322,4 +330,191 @@ fn where_the_pool_has_a_quota_no_more_is_asked_than_permits_allow() {
     world.schedule.permit();
     assert_eq!(world.urls().len(), 2, "those that were not asked yet; the others are under way");
     assert!(!world.schedule.needs_permit(world.now));
+}
+
+#[test]
+fn a_match_in_play_is_asked_for_more_often_than_a_scheduled_one() {
+    let source = SourcePlan { every_scheduled: 60 * SECOND, ..per_match("a", 5 * SECOND) };
+    let mut world = World::new(vec![list("l"), source]);
+    world.schedule.set_play("a/1", Play::InPlay, world.now);
+    world.follow("a/1");
+    world.follow("a/2");
+    let mut asked = [0, 0];
+    let until = world.now + 60 * SECOND;
+    while world.now < until {
+        let wanted = world.later();
+        asked[usize::from(wanted.url == "http://h/2/a")] += 1;
+        world.body(&wanted, "1");
+    }
+    assert!(asked[0] >= 12 && asked[1] == 1, "{asked:?}");
+    // Once it begins, the wait of a scheduled one is over; once the other ends, it is asked less often.
+    world.schedule.set_play("a/2", Play::InPlay, world.now);
+    world.schedule.set_play("a/1", Play::Scheduled, world.now);
+    let mut asked = [0, 0];
+    let until = world.now + 50 * SECOND;
+    while world.now < until {
+        let wanted = world.later();
+        asked[usize::from(wanted.url == "http://h/2/a")] += 1;
+        world.body(&wanted, "1");
+    }
+    assert!(asked[0] <= 2 && asked[1] >= 10, "{asked:?}");
+}
+
+#[test]
+fn where_not_all_can_be_asked_those_in_play_are_first() {
+    let mut world = World::of(Plan { batch: 2, ..plan(vec![per_match("a", 5 * SECOND)]) });
+    for n in 0..6 {
+        let topic = format!("a/{n}");
+        if n >= 4 {
+            world.schedule.set_play(&topic, Play::InPlay, world.now);
+        }
+        world.follow(&topic);
+    }
+    world.now += 5 * SECOND;
+    let mut first: Vec<_> = world.urls().into_iter().map(|wanted| wanted.url).collect();
+    first.sort_unstable();
+    assert_eq!(first, ["http://h/4/a", "http://h/5/a"]);
+}
+
+#[test]
+fn what_is_up_slow_and_failing_is_counted_and_the_longest_failing_named() {
+    let sources = ["a", "b", "c", "d"].map(|name| document(name, &format!("http://h/{name}")));
+    let mut world = World::new(sources.to_vec());
+    for topic in ["a", "b", "c", "d"] {
+        world.follow(topic);
+    }
+    let counts = |world: &World| {
+        let report = world.schedule.sources(world.now);
+        (report.up, report.slow, report.failing, report.overdue)
+    };
+    world.now += 5 * SECOND;
+    assert_eq!(counts(&world), (0, 0, 0, 0), "nothing is known yet");
+    let all = world.urls();
+    let of = |name: &str| all.iter().find(|wanted| wanted.url.ends_with(name)).unwrap();
+    world.body(of("a"), "1");
+    world.answer(of("b"), status(500, "", &[]));
+    world.now += 6 * SECOND;
+    world.body(of("c"), "1");
+    assert_eq!(counts(&world), (1, 2, 1, 0), "c took 6 s of 5, and d is not answered yet");
+    world.now += 60 * SECOND;
+    let report = world.schedule.sources(world.now);
+    let worst = report.worst.unwrap();
+    assert_eq!((worst.name.as_str(), worst.why.as_str()), ("source b", "status 500"));
+    assert_eq!((report.overdue, worst.failing_ms, worst.next_ms), (1, 66_000, 0));
+}
+
+#[test]
+fn each_round_of_a_document_ends_with_what_came_of_it() {
+    let mut world = World::new(vec![document("a", "http://h/a"), per_match("b", SECOND)]);
+    world.follow("a");
+    world.follow("b/1");
+    let mut rounds = Vec::new();
+    for (code, body) in [(200, "1"), (200, "1"), (200, "2"), (500, ""), (404, "")] {
+        let wanted = loop {
+            let wanted = world.later();
+            if wanted.url == "http://h/a" {
+                break wanted;
+            }
+            world.body(&wanted, "1");
+        };
+        world.now += Duration::from_millis(250);
+        world.schedule.answered(wanted.number, status(code, body, &[]), world.now);
+        rounds.extend(
+            world.rounds().into_iter().map(|round| (round.ok, round.failed, round.changed, round.took_ms)),
+        );
+    }
+    assert_eq!(rounds, [(1, 0, 1, 250), (1, 0, 0, 250), (1, 0, 1, 250), (0, 1, 0, 250), (0, 1, 0, 250)]);
+}
+
+#[test]
+fn a_list_that_shrinks_is_given_whole_and_again_to_whoever_doubts_it() {
+    let mut world = World::new(vec![list("l")]);
+    world.follow("list");
+    let long = r#"{"m":[{"id":1},{"id":2},{"id":3},{"id":4},{"id":5},{"id":6},{"id":7}]}"#;
+    let wanted = world.wanted().unwrap();
+    world.body(&wanted, long);
+    let wanted = world.later();
+    let short = snapshot("list", r#"{"l":[{"id":1}]}"#);
+    assert_eq!(
+        world.body(&wanted, r#"{"m":[{"id":1}]}"#),
+        std::slice::from_ref(&short),
+        "a load, which the pool has confirmed"
+    );
+    // The pool asks for a second load: at once, and whole although nothing changed.
+    world.follow("list");
+    let wanted = world.wanted().unwrap();
+    assert_eq!(world.body(&wanted, r#"{"m":[{"id":1}]}"#), [short]);
+}
+
+#[test]
+fn first_requests_are_spread_evenly_over_the_interval() {
+    let sources = (0..100).map(|n| document(&format!("d{n}"), &format!("http://h/{n}"))).collect();
+    let mut world = World::new(sources);
+    for n in 0..100 {
+        world.follow(&format!("d{n}"));
+    }
+    let start = world.now;
+    let mut in_each_second = [0; 5];
+    for _ in 0..100 {
+        let wanted = world.later();
+        in_each_second[(world.now - start).as_secs() as usize] += 1;
+        world.body(&wanted, "1");
+    }
+    assert!(in_each_second.iter().all(|count| (18..=22).contains(count)), "{in_each_second:?}");
+}
+
+#[test]
+fn an_answer_that_comes_after_a_newer_request_is_nobodys() {
+    let mut world = World::new(vec![document("a", "http://h/a")]);
+    world.follow("a");
+    let old = world.wanted().unwrap();
+    world.schedule.unfollow("a");
+    world.follow("a");
+    world.now += 5 * SECOND;
+    let new = world.wanted().unwrap();
+    assert_eq!(world.body(&new, "2"), [snapshot("a", "2")]);
+    assert_eq!(world.body(&old, "1"), []);
+}
+
+#[test]
+fn what_a_socket_pushes_is_not_asked_for_until_it_is_down() {
+    let mut world = World::new(vec![per_match("a", 5 * SECOND)]);
+    world.follow("a/1");
+    world.follow("a/2");
+    world.now += 5 * SECOND;
+    let asked = world.urls();
+    assert_eq!(asked.len(), 2);
+    world.schedule.push("a/1", b"{}".to_vec());
+    world.schedule.push_delta("a/1", b"{\"x\":1}".to_vec());
+    assert_eq!(world.told(), [snapshot("a/1", "{}"), delta("a/1", "{\"x\":1}")]);
+    assert!(world.schedule.is_loaded("a/1"));
+    assert_eq!(world.schedule.take_given_up().len(), 1, "its request is given up");
+    let old = asked.iter().find(|wanted| wanted.url == "http://h/1/a").unwrap();
+    assert_eq!(world.body(old, "{}"), [], "and its answer of no use");
+    world.body(asked.iter().find(|wanted| wanted.url == "http://h/2/a").unwrap(), "1");
+    world.schedule.changed("a/1", world.now);
+    for _ in 0..5 {
+        let wanted = world.later();
+        assert_eq!(wanted.url, "http://h/2/a");
+        world.body(&wanted, "1");
+    }
+    world.schedule.push_ended("closed", world.now);
+    assert!(matches!(&world.told()[..], [Told::Health(why)] if why.contains("closed")));
+    let wanted = loop {
+        let wanted = world.later();
+        if wanted.url == "http://h/1/a" {
+            break wanted;
+        }
+        world.body(&wanted, "1");
+    };
+    assert_eq!(world.body(&wanted, "{}").len(), 1, "whatever was pushed before, an answer is given");
+    // Who follows it again while it is pushed asks for it.
+    world.schedule.push("a/2", b"{}".to_vec());
+    world.follow("a/2");
+    world.now += 5 * SECOND;
+    world.told();
+    let wanted = world.urls().into_iter().find(|wanted| wanted.url == "http://h/2/a").unwrap();
+    assert_eq!(world.body(&wanted, "{}"), [snapshot("a/2", "{}")]);
+    world.schedule.push_removed("a/2", world.now);
+    assert_eq!(world.told(), [Told::Removed { topic: "a/2".to_owned() }]);
 }

@@ -20,7 +20,7 @@ struct Bench {
 impl Bench {
     fn new() -> Bench {
         let now = Instant::now();
-        Bench { room: Room::new(HEARTBEAT, now), now }
+        Bench { room: Room::new(HEARTBEAT, 1, now), now }
     }
 
     /// The longest wait that jitter gives.
@@ -123,6 +123,18 @@ fn what_came_to_no_join_is_neither_a_refusal_nor_disproves_one() {
 }
 
 #[test]
+fn a_room_of_many_hosts_is_parked_once_each_has_refused_it() {
+    let mut bench = Bench::new();
+    bench.room = Room::new(HEARTBEAT, 5, bench.now);
+    for _ in 0..4 {
+        bench.connect();
+        assert!(matches!(bench.give(Input::Ended(End::Refused)), Action::Lost { .. }));
+    }
+    bench.connect();
+    assert_eq!(bench.give(Input::Ended(End::Refused)), Action::Park { retry: PARK });
+}
+
+#[test]
 fn renewed_it_comes_back_at_once_from_wherever_it_is() {
     let mut bench = Bench::live();
     assert_eq!(bench.give(Input::Renew), Action::Lost { retry: Duration::ZERO });
@@ -171,7 +183,7 @@ proptest! {
         steps in proptest::collection::vec((input(), 0u64..40_000, any::<u64>()), 0..200),
     ) {
         let mut now = Instant::now();
-        let mut room = Room::new(HEARTBEAT, now);
+        let mut room = Room::new(HEARTBEAT, 1, now);
         let (mut connected, mut in_line, mut attempts) = (false, false, 0u64);
         for (input, passed, random) in steps {
             now += ms(passed);
@@ -214,7 +226,7 @@ proptest! {
     fn attempts_in_a_day_of_refusals_are_few(randoms in proptest::collection::vec(any::<u64>(), 64)) {
         let start = Instant::now();
         let mut now = start;
-        let mut room = Room::new(HEARTBEAT, now);
+        let mut room = Room::new(HEARTBEAT, 1, now);
         let mut attempts = 0;
         for random in randoms {
             now = now.max(room.deadline().unwrap());
@@ -229,4 +241,17 @@ proptest! {
         }
         prop_assert!(attempts <= 12, "{attempts}");
     }
+}
+
+#[test]
+fn how_long_nothing_came_is_known_of_a_live_room() {
+    let mut bench = Bench::live();
+    bench.give(Input::Heard);
+    let (heard, state) = (bench.now, bench.room.state());
+    for seconds in [0, 7, 64, 65, 3_600] {
+        let now = heard + Duration::from_secs(seconds);
+        assert_eq!(bench.room.unheard(state, now), Duration::from_secs(seconds));
+        assert_eq!(bench.room.is_silent(now), seconds >= 65, "two heartbeats and five seconds");
+    }
+    assert_eq!(bench.room.unheard(State::InLine, heard), Duration::ZERO);
 }

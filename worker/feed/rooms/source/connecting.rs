@@ -9,7 +9,7 @@ use crate::feed::rooms::line::Address;
 use crate::feed::rooms::link::Link;
 use crate::feed::rooms::lost::{Lost, Others};
 use crate::feed::rooms::room::{Action, Input, State};
-use crate::feed::rooms::table::{Index, Wire};
+use crate::feed::rooms::table::{Index, Queued, Wire};
 use crate::net::{Connector, Progress, Socket};
 use crate::wire::rooms::JoinAuth;
 use crate::wire::websocket::CloseCode;
@@ -18,7 +18,7 @@ use std::fmt;
 use std::fs::File;
 use std::io::Read;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Bytes of an `auth_file`.
 const AUTH_MAX: u64 = 64 * 1024;
@@ -34,6 +34,10 @@ impl Rooms {
     /// It is later: the room may be due to connect, to be sent a heartbeat, or to be given up.
     pub(super) fn advance_room(&mut self, index: Index, now: Instant) {
         let Some(entry) = self.table.get_mut(index) else { return };
+        // After a stop of the whole machine what came meanwhile is read before it is judged; the read sets the timer again.
+        if entry.room.is_silent(now) && entry.in_ready == Queued::Yes {
+            return;
+        }
         let before = entry.room.state();
         let action = entry.room.step(Input::Time, random(), now);
         let why = match before {
@@ -144,8 +148,10 @@ impl Rooms {
         self.pending.push_back(match action {
             Action::Park { retry } => Pending::Refused { topic, why: format!("{server}: {why}"), retry },
             Action::Lost { retry } => {
+                let unheard =
+                    if why.is_seen_late() { entry.room.unheard(before, self.now) } else { Duration::ZERO };
                 let why = format!("{server}: {why}; next attempt in {} ms", retry.as_millis());
-                Pending::Interrupted { topic, why }
+                Pending::Interrupted { topic, why, unheard }
             }
             Action::Nothing | Action::GetInLine | Action::Connect { .. } | Action::Heartbeat => return,
         });

@@ -5,7 +5,7 @@ use crate::feed::rooms::link::{Came, Link};
 use crate::feed::rooms::lost::Lost;
 use crate::feed::rooms::room::{Input, State};
 use crate::feed::rooms::table::{Index, Queued};
-use crate::feed::{ConnectionEvent, Event};
+use crate::feed::{ConnectionEvent, Event, TakeReceived};
 use crate::wire::rooms::{Operation, join_outcome};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -26,6 +26,7 @@ pub(super) enum Pending {
     Interrupted {
         topic: Arc<str>,
         why: String,
+        unheard: Duration,
     },
     Refused {
         topic: Arc<str>,
@@ -44,8 +45,18 @@ pub(super) struct Arriving {
     filled: usize,
     taken: usize,
     of: Option<Index>,
-    /// What was read since it was last taken, with the number of its connection; none where nobody wants it.
-    kept: Option<(u64, Vec<u8>)>,
+    /// None where nobody wants it.
+    kept: Option<Kept>,
+}
+
+/// What was read since it was last taken.
+#[derive(Debug, Default)]
+struct Kept {
+    /// The number of its connection.
+    connection: u64,
+    /// Whose that is, with its first bytes.
+    topic: Option<Arc<str>>,
+    bytes: Vec<u8>,
 }
 
 impl Arriving {
@@ -77,7 +88,7 @@ enum Step {
     Connection(ConnectionEvent),
     Snapshot,
     Delta,
-    Interrupted(String),
+    Interrupted(String, Duration),
     Refused(String, Duration),
     Skipped(String),
 }
@@ -92,6 +103,7 @@ impl Rooms {
         let Some(index) = self.queues.ready.pop_front() else { return 0 };
         let Some(entry) = self.table.get_mut(index) else { return 0 };
         entry.in_ready = Queued::No;
+        let name = Arc::clone(&entry.name);
         let Some(link) = entry.link() else { return 0 };
         let Arriving { bytes, filled, taken, of, kept } = &mut self.arriving;
         bytes.resize(READ, 0);
@@ -102,9 +114,12 @@ impl Rooms {
                 return 0;
             }
         };
-        if let Some((number, kept)) = kept {
-            *number = link.number;
-            kept.extend_from_slice(bytes.get(..count).unwrap_or_default());
+        if let Some(kept) = kept
+            && count > 0
+        {
+            kept.connection = link.number;
+            kept.topic = link.is_first_read().then(|| Arc::clone(&name));
+            kept.bytes.extend_from_slice(bytes.get(..count).unwrap_or_default());
         }
         (*filled, *taken, *of) = (count, 0, (count > 0).then_some(index));
         let (is_drained, has_output) = (link.is_drained(), link.has_output());
@@ -114,6 +129,8 @@ impl Rooms {
         if !is_drained {
             self.mark_ready(index);
         }
+        // Its timer may have fired while this waited to be read.
+        self.table.schedule(index);
         // TLS answers what it read.
         if has_output {
             self.mark_unsent(index);
@@ -136,7 +153,7 @@ impl Rooms {
             Step::Connection(event) => Event::Connection(event),
             Step::Snapshot => Event::Snapshot { topic, body },
             Step::Delta => Event::Delta { topic, body },
-            Step::Interrupted(why) => Event::Interrupted { topic, why },
+            Step::Interrupted(why, unheard) => Event::Interrupted { topic, why, unheard },
             Step::Refused(why, retry) => Event::Refused { topic, why, retry },
             Step::Skipped(why) => Event::Skipped(why),
         })
@@ -178,9 +195,9 @@ impl Rooms {
         match pending {
             Pending::Connection(event) => Step::Connection(event),
             Pending::Skipped(why) => Step::Skipped(why),
-            Pending::Interrupted { topic, why } => {
+            Pending::Interrupted { topic, why, unheard } => {
                 self.given.topic = topic;
-                Step::Interrupted(why)
+                Step::Interrupted(why, unheard)
             }
             Pending::Refused { topic, why, retry } => {
                 self.given.topic = topic;
@@ -270,13 +287,13 @@ impl Rooms {
         self.arriving.kept.get_or_insert_default();
     }
 
-    /// Gives what a socket brought since the last time, as it was read, with the number of its connection.
-    pub fn take_received(&mut self, take: &mut dyn FnMut(u64, &[u8])) {
-        if let Some((number, kept)) = &mut self.arriving.kept
-            && !kept.is_empty()
+    /// Gives what a socket brought since the last time, as it was read, with the number of its connection; the first time with the room.
+    pub fn take_received(&mut self, take: &mut TakeReceived<'_>) {
+        if let Some(kept) = &mut self.arriving.kept
+            && !kept.bytes.is_empty()
         {
-            take(*number, kept);
-            kept.clear();
+            take(kept.connection, kept.topic.take().as_deref(), &kept.bytes);
+            kept.bytes.clear();
         }
     }
 }

@@ -186,3 +186,106 @@ fn a_room_waits_for_what_it_is_to_be_joined_with() {
     std::fs::write(&file, "key = \"token of the test\"\n").unwrap();
     assert!(bench.until("delta 7 ").contains("token of the test"));
 }
+
+/// A room that is live, with a heartbeat that is far away, and whose server says more when it is told to.
+fn quiet() -> (Bench, std::sync::mpsc::Sender<()>) {
+    let (go, gone) = channel::<()>();
+    let gone = std::sync::Mutex::new(gone);
+    let address = serve(move |_, mut peer| {
+        peer.accept().unwrap();
+        if gone.lock().unwrap().recv().is_ok() {
+            peer.write(Operation::Message, b"late");
+        }
+        peer.answer();
+    });
+    let mut plan = plan(&[address]);
+    plan.heartbeat = Duration::from_secs(30);
+    let mut bench = Bench::following(plan, &["7"]);
+    bench.until("snapshot 7 ");
+    (bench, go)
+}
+
+#[test]
+fn after_a_stop_of_the_machine_what_came_meanwhile_is_read_before_silence_is_judged() {
+    let (mut bench, go) = quiet();
+    go.send(()).unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    let mut is_readable = false;
+    while !is_readable {
+        assert!(Instant::now() < deadline);
+        bench.poll.poll(&mut bench.events, Some(Duration::from_millis(100))).unwrap();
+        for event in bench.events.iter().filter(|event| event.token() != WAKER) {
+            is_readable |= event.is_readable();
+            bench.rooms.note(event.token(), Readiness::of(event));
+        }
+    }
+    let later = Instant::now() + Duration::from_secs(3_600);
+    bench.rooms.advance(bench.poll.registry(), later);
+    while !bench.rooms.is_drained() {
+        bench.rooms.read(later);
+        bench.take(later);
+    }
+    bench.rooms.advance(bench.poll.registry(), later);
+    bench.take(later);
+    assert_eq!((bench.count("delta 7 late"), bench.count("interrupted ")), (1, 0), "{:?}", bench.seen);
+}
+
+#[test]
+fn a_connection_that_died_in_silence_was_not_heard_since_its_last_word() {
+    let (mut bench, _go) = quiet();
+    bench.turn();
+    let later = Instant::now() + Duration::from_secs(3_600);
+    bench.rooms.advance(bench.poll.registry(), later);
+    bench.take(later);
+    assert!(bench.until("interrupted 7 ").contains("nothing came for"), "{:?}", bench.seen);
+    let unheard = bench.unheard.first().copied().unwrap();
+    assert!(unheard > Duration::from_secs(3_500) && unheard <= Duration::from_secs(3_601), "{unheard:?}");
+}
+
+#[test]
+fn a_server_that_talks_instead_of_answering_the_join_is_given_up() {
+    let address = serve(|_, mut peer| {
+        peer.joined().unwrap();
+        loop {
+            let mut packet = Vec::new();
+            write_packet(&mut packet, BodyForm::Plain, Operation::Other(77), &[b'x'; 60_000]);
+            if peer.stream.write_all(&packet).is_err() {
+                return;
+            }
+        }
+    });
+    let mut bench = Bench::following(plan(&[address]), &["7"]);
+    let lost = bench.until("interrupted 7 ");
+    assert!(lost.contains("was not answered"), "{lost}");
+}
+
+#[test]
+fn what_came_before_a_reset_is_read_though_a_heartbeat_finds_the_connection_broken() {
+    const MESSAGES: usize = 50;
+    let ((go, gone), (leave, left)) = (channel::<()>(), channel::<()>());
+    let gone = std::sync::Mutex::new(gone);
+    let address = serve(move |number, mut peer| {
+        peer.accept().unwrap();
+        if number > 0 {
+            return peer.answer();
+        }
+        gone.lock().unwrap().recv().unwrap();
+        for _ in 0..MESSAGES {
+            peer.write(Operation::Message, b"said");
+        }
+        // The first heartbeat is never read: that makes the close a reset.
+        drop(peer);
+        leave.send(()).unwrap();
+    });
+    let mut plan = plan(&[address]);
+    plan.heartbeat = Duration::from_secs(30);
+    let mut bench = Bench::following(plan, &["7"]);
+    bench.until("snapshot 7 ");
+    bench.turn();
+    go.send(()).unwrap();
+    left.recv().unwrap();
+    bench.rooms.advance(bench.poll.registry(), Instant::now() + Duration::from_secs(40));
+    bench.rooms.flush();
+    bench.until("interrupted 7 ");
+    assert_eq!(bench.count("delta 7 said"), MESSAGES);
+}

@@ -417,6 +417,16 @@ fn a_line_of_statistics_has_its_place_among_its_like() {
 }
 
 #[test]
+fn a_node_of_an_unknown_kind_has_its_place_among_its_like() {
+    let mut single = Single::loaded("F|EV;IT=T;|XX;IT=a;|YY;IT=b;|XX;IT=c;|");
+    single.delta("T/d", "I|XX;IT=d;OR=1;|").unwrap();
+    single.delta("T/e", "I|XX;IT=e;OR=0;|").unwrap();
+    let shown = single.document().to_string();
+    let places = ["e", "a", "b", "d", "c"].map(|it| shown.find(&format!("\"id\":\"{it}\"")).unwrap());
+    assert!(places.is_sorted(), "{shown}");
+}
+
+#[test]
 fn limits_refuse_and_keep_what_is_held() {
     let limits = Limits { nodes: 4, bytes: 200, depth: 3, topics: 1 };
     let forest = Forest::new(Mapping::builtin().unwrap(), limits, jiff::tz::TimeZone::UTC);

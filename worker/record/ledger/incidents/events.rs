@@ -194,6 +194,7 @@ pub(super) fn lane(kind: EventType, is_red_card: bool) -> Lane {
         | EventType::Comment
         | EventType::Mismatch
         | EventType::GapStart
-        | EventType::GapEnd => Lane::Normal,
+        | EventType::GapEnd
+        | EventType::RoundEnd => Lane::Normal,
     }
 }

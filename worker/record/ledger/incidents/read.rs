@@ -65,6 +65,6 @@ fn read(stated: StatedIncident) -> Option<Incident> {
 
 /// Whether a source can state it; the rest is the recorder's own word.
 fn is_stated(kind: EventType) -> bool {
-    use EventType::{GapEnd, GapStart, MatchListed, Mismatch, Retract};
-    !matches!(kind, MatchListed | Mismatch | GapStart | GapEnd | Retract)
+    use EventType::{GapEnd, GapStart, MatchListed, Mismatch, Retract, RoundEnd};
+    !matches!(kind, MatchListed | Mismatch | GapStart | GapEnd | Retract | RoundEnd)
 }

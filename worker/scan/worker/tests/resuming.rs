@@ -23,7 +23,7 @@ impl Stage {
             MatchBody::Obs { .. } => Some("obs"),
             MatchBody::End { why: EndReason::ConnectionLost, .. } => Some("lost"),
             MatchBody::End { .. } => Some("end"),
-            MatchBody::Mark { .. } | MatchBody::Incidents { .. } => None,
+            MatchBody::Mark { .. } | MatchBody::Incidents { .. } | MatchBody::Round { .. } => None,
         };
         self.matches().filter_map(of).collect()
     }

@@ -1,0 +1,57 @@
+//! `[gateway]`: where it listens, whom it trusts.
+
+use super::{check_plain, printable};
+use crate::config::check::Findings;
+use crate::config::locate::Place;
+use crate::config::network::Network;
+use crate::config::sections::GatewayConfig;
+use std::net::SocketAddr;
+
+pub(super) fn check(gateway: &GatewayConfig, findings: &mut Findings<'_>) {
+    let at = |key: &str| Place::key("gateway", key);
+    if !gateway.listen.is_empty() && gateway.listen.parse::<SocketAddr>().is_err() {
+        let message = format!("`{}` is no address to listen at", printable(&gateway.listen));
+        findings.add(&at("listen"), message, "expected an IP address and a port, such as \"127.0.0.1:8090\"");
+    }
+    check_plain(&gateway.read_token_file, &at("read_token_file"), findings);
+    for (index, proxy) in gateway.trusted_proxies.iter().enumerate() {
+        if let Err(error) = proxy.parse::<Network>() {
+            let place = at("trusted_proxies").index(index);
+            let expected = "expected an address or a network, such as \"10.0.0.0/8\"";
+            findings.add(&place, format!("`{}` is {error}", printable(proxy)), expected);
+        }
+    }
+    for (index, origin) in gateway.origins.iter().enumerate() {
+        if !is_origin(origin) {
+            let place = at("origins").index(index);
+            let message = format!("`{}` is no origin", printable(origin));
+            findings.add(&place, message, "expected one such as \"https://example.org\", or \"*\" for any");
+        }
+    }
+}
+
+/// Scheme, host and port as browsers send them: without a path.
+fn is_origin(text: &str) -> bool {
+    if text == "*" {
+        return true;
+    }
+    let host = ["https://", "http://"].iter().find_map(|scheme| text.strip_prefix(scheme));
+    host.is_some_and(|host| {
+        !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_origin;
+
+    #[test]
+    fn an_origin_has_no_path() {
+        for good in ["*", "https://example.org", "http://127.0.0.1:8090", "http://[::1]:80"] {
+            assert!(is_origin(good), "{good}");
+        }
+        for bad in ["", "example.org", "https://", "https://example.org/", "ftp://a", "https://a b"] {
+            assert!(!is_origin(bad), "{bad}");
+        }
+    }
+}

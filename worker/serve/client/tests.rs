@@ -1,0 +1,280 @@
+//! The connection as a state machine, and a client that reads as it likes: it ends at the newest state, and what waits for it stays bounded.
+
+use super::watch::{ENOUGH, EVENTS};
+use super::*;
+use crate::serve::frame::Why;
+use crate::serve::http::{ContentType, route};
+use crate::serve::items::tests::{items, message};
+use crate::serve::items::{ItemKey, Items, apply};
+use proptest::prelude::*;
+use serde_json::Value;
+use std::sync::Arc;
+
+const GET: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n";
+const ME: ClientId = ClientId { slot: 0, birth: 1 };
+
+fn pending(out: &Outbox) -> Vec<u8> {
+    out.slices().iter().flat_map(|slice| slice.to_vec()).collect()
+}
+
+fn ok() -> Answer {
+    Answer::text(Status::Ok, "ok")
+}
+
+fn serve(client: &mut Client, now: Instant) -> usize {
+    let mut served = 0;
+    while let Some(request) = client.next(now) {
+        client.awaits(For::request(&request, None));
+        assert!(client.next(now).is_none(), "one at a time");
+        client.answer(&ok(), now);
+        served += 1;
+    }
+    served
+}
+
+#[test]
+fn requests_are_answered_in_turn_and_the_connection_is_kept() {
+    let now = Instant::now();
+    let mut client = Client::new(now);
+    client.received(&[GET, GET, &GET[..7]].concat(), now);
+    assert_eq!(serve(&mut client, now), 2);
+    client.received(&GET[7..], now);
+    assert_eq!(serve(&mut client, now), 1);
+    let text = String::from_utf8(pending(&client.out)).unwrap();
+    assert_eq!(text.matches("HTTP/1.1 200 OK").count(), 3);
+    client.wrote(text.len(), now);
+    assert_eq!((client.fate(), client.out.bytes()), (Fate::Open, 0));
+    assert_eq!(client.tick(now + IDLE - Duration::from_secs(1)), Fate::Open);
+    assert_eq!(client.tick(now + IDLE), Fate::Over);
+}
+
+#[test]
+fn who_asks_without_reading_is_answered_up_to_a_bound() {
+    let now = Instant::now();
+    let mut client = Client::new(now);
+    let large = Answer { body: http::Body::Text("x".repeat(10_000)), content: ContentType::Text, ..ok() };
+    let mut taken = 0;
+    for _ in 0..10_000 {
+        if client.takes_bytes() {
+            client.received(GET, now);
+            taken += 1;
+        }
+        while let Some(request) = client.next(now) {
+            client.awaits(For::request(&request, None));
+            client.answer(&large, now);
+        }
+    }
+    assert!(client.out.bytes() < ANSWERED + 11_000 && taken < 1_000, "{} {taken}", client.out.bytes());
+}
+
+#[test]
+fn a_bad_request_is_answered_and_the_connection_closed() {
+    let now = Instant::now();
+    for (bytes, status) in [
+        (&b"GET / HTTP/1.1\nHost: a\n\n"[..], "400"),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc", "413"),
+    ] {
+        let mut client = Client::new(now);
+        client.received(bytes, now);
+        assert!(client.next(now).is_none());
+        let text = String::from_utf8(pending(&client.out)).unwrap();
+        assert!(
+            text.starts_with(&format!("HTTP/1.1 {status} ")) && text.contains("Connection: close"),
+            "{text}"
+        );
+        client.received(GET, now);
+        assert!(client.next(now).is_none(), "what comes behind it is not a request");
+        client.wrote(text.len(), now);
+        assert!(client.is_done());
+        assert_eq!(client.peer_ended(), Fate::Over);
+    }
+}
+
+#[test]
+fn a_head_that_never_ends_is_given_up() {
+    let now = Instant::now();
+    let mut client = Client::new(now);
+    client.received(&GET[..5], now);
+    for second in 1..10 {
+        // A byte at a time gains nothing.
+        let at = now + Duration::from_secs(second);
+        client.received(b"a", at);
+        assert_eq!(client.tick(at), Fate::Open);
+        assert!(client.out.is_empty());
+    }
+    assert_eq!(client.tick(now + HEAD), Fate::Open);
+    assert!(pending(&client.out).starts_with(b"HTTP/1.1 408 "));
+    assert_eq!(client.tick(now + HEAD + GOODBYE), Fate::Over);
+}
+
+fn watch(items: &mut Items, client: &mut Client, framing: Framing, now: Instant) {
+    client.received(GET, now);
+    let request = client.next(now).unwrap();
+    assert!(route(&request).is_ok());
+    let known = items.watch(&ItemKey::List, ME, None).unwrap();
+    let (watching, first) = Watching::begin(ItemKey::List, framing, known, Why::First);
+    client.stream(Vec::new(), watching, now);
+    client.out.push(first.unwrap().framed(framing));
+}
+
+#[test]
+fn a_websocket_is_answered_and_its_faults_close_it() {
+    let now = Instant::now();
+    let frame =
+        |first: u8, payload: &[u8]| [&[first, 0x80 | payload.len() as u8, 0, 0, 0, 0][..], payload].concat();
+    for (bytes, expected) in [
+        (frame(0x89, b"hi"), &[0x8a, 2, b'h', b'i'][..]),
+        (frame(0x88, &[3, 232]), &[0x88, 2, 3, 232]),
+        (vec![0x81, 1, b'a'], &[0x88]),
+        (frame(0x81, b"\xff"), &[0x88]),
+        (frame(0x83, b""), &[0x88]),
+    ] {
+        let (mut items, mut client) = (items(), Client::new(now));
+        watch(&mut items, &mut client, Framing::WebSocket, now);
+        let before = pending(&client.out).len();
+        for byte in &bytes {
+            client.received(&[*byte], now);
+            client.next(now);
+        }
+        let sent = pending(&client.out);
+        assert!(sent[before..].starts_with(expected), "{bytes:?}: {:?}", &sent[before..]);
+    }
+    let (mut items, mut client) = (items(), Client::new(now));
+    watch(&mut items, &mut client, Framing::WebSocket, now);
+    for _ in 0..100 {
+        client.received(&frame(0x81, b"x"), now);
+        client.next(now);
+    }
+    assert!(client.watching().is_none(), "it says too much");
+}
+
+#[test]
+fn a_quiet_stream_shows_that_it_is_alive_and_a_stalled_one_ends() {
+    let now = Instant::now();
+    let (mut items, mut client) = (items(), Client::new(now));
+    watch(&mut items, &mut client, Framing::EventStream, now);
+    client.wrote(client.out.bytes(), now);
+    assert_eq!(client.tick(now + HEARTBEAT), Fate::Open);
+    assert_eq!(pending(&client.out), b": alive\n\n");
+    assert_eq!(client.tick(now + HEARTBEAT + STALLED + STALLED), Fate::Over);
+}
+
+#[test]
+fn a_websocket_is_pinged_whatever_else_it_is_sent_and_must_answer() {
+    let now = Instant::now();
+    let (mut items, mut client) = (items(), Client::new(now));
+    watch(&mut items, &mut client, Framing::WebSocket, now);
+    let event = Message::event("{}");
+    let mut pings = 0;
+    for second in 1..=120 {
+        let at = now + Duration::from_secs(second);
+        client.wrote(client.out.bytes(), at);
+        let before = client.out.bytes();
+        assert_eq!(client.tick(at), Fate::Open);
+        if client.out.bytes() > before {
+            pings += 1;
+            client.received(&[0x8a, 0x80, 0, 0, 0, 0], at);
+            client.next(at);
+        }
+        assert_eq!(client.delivery(at).unwrap().event(&event), Delivered::Yes);
+    }
+    assert_eq!(pings, 8);
+    // From here on it reads and says nothing.
+    for second in 121..=200 {
+        let at = now + Duration::from_secs(second);
+        client.wrote(client.out.bytes(), at);
+        client.tick(at);
+    }
+    assert!(client.watching().is_none(), "no answer to pings");
+}
+
+#[test]
+fn events_are_never_left_out_silently() {
+    let now = Instant::now();
+    let (mut items, mut client) = (items(), Client::new(now));
+    watch(&mut items, &mut client, Framing::EventStream, now);
+    let event = Message::event(&format!(r#"{{"text":"{}"}}"#, "x".repeat(1_000)));
+    let mut taken = 0;
+    while client.delivery(now).unwrap().event(&event) == Delivered::Yes {
+        taken += 1;
+    }
+    assert!(taken > 200 && client.out.bytes() <= EVENTS);
+    client.dismiss(CloseCode::TRY_LATER, "too slow", now);
+    let bytes: usize = client.out.bytes();
+    assert!(bytes < EVENTS + 200 && client.watching().is_none());
+}
+
+/// A client as it reads its stream of events.
+#[derive(Default)]
+struct Reading {
+    bytes: Vec<u8>,
+    document: Value,
+    conflated: u64,
+    messages: u64,
+}
+
+impl Reading {
+    fn take(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+        while let Some(end) = memchr::memmem::find(&self.bytes, b"\n\n") {
+            let text: Vec<u8> = self.bytes.drain(..end + 2).collect();
+            let text = String::from_utf8(text).unwrap();
+            let data = text.lines().find_map(|line| line.strip_prefix("data: ")).unwrap();
+            let said: Value = serde_json::from_str(data).unwrap();
+            self.messages += 1;
+            match said["type"].as_str().unwrap() {
+                "snapshot" => self.document = said["document"].clone(),
+                "patch" => {
+                    apply(&mut self.document, &said["patch"]);
+                    self.conflated += said["conflated"].as_u64().unwrap_or(0);
+                }
+                other => panic!("{other}"),
+            }
+        }
+    }
+}
+
+/// Writes at most so many bytes, as the loop does; what was left behind catches up.
+fn write(client: &mut Client, items: &Items, reading: &mut Reading, most: usize, now: Instant) {
+    let waiting = pending(&client.out);
+    let count = waiting.len().min(most);
+    reading.take(&waiting[..count]);
+    client.wrote(count, now);
+    if client.watching().unwrap().is_behind() {
+        let newest: Arc<_> = Arc::clone(items.published(&ItemKey::List).unwrap());
+        client.delivery(now).unwrap().catch_up(&newest);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn a_slow_client_ends_at_the_newest_state(
+        steps in proptest::collection::vec((0..4usize, 0..3usize, 0..60_000usize), 1..80)
+    ) {
+        let now = Instant::now();
+        let (mut items, mut client, mut reading) = (items(), Client::new(now), Reading::default());
+        watch(&mut items, &mut client, Framing::EventStream, now);
+        let mut published = 0;
+        for (version, (size, publishes, reads)) in (1..).zip(steps) {
+            for part in 0..publishes {
+                let text = "y".repeat(size * 12_000);
+                let head = format!(r#"{{"n":{version},"part":{part},"m{size}":"{text}"}}"#);
+                items.apply(&message(version, false, &[("", Some(&head))]));
+                for change in items.publish() {
+                    published += 1;
+                    let message = Message::patch(change.to.revision, 0, change.to.patch_from(&change.from));
+                    client.delivery(now).unwrap().change(&change.from, &change.to, Some(&message));
+                }
+            }
+            prop_assert!(client.out.bytes() < ENOUGH + 40_000, "{}", client.out.bytes());
+            write(&mut client, &items, &mut reading, reads, now);
+        }
+        for _ in 0..100 {
+            write(&mut client, &items, &mut reading, usize::MAX, now);
+        }
+        let newest = items.newest(&ItemKey::List).unwrap().text();
+        prop_assert_eq!(&reading.document, &serde_json::from_str::<Value>(&newest).unwrap());
+        prop_assert_eq!(reading.messages - 1 + reading.conflated, published, "each state is sent or counted");
+    }
+}

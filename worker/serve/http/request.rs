@@ -1,0 +1,258 @@
+//! The head of a request.
+
+use memchr::memmem;
+use std::fmt;
+use std::net::IpAddr;
+
+/// Bytes of a head at most.
+pub(in crate::serve) const HEAD_LIMIT: usize = 8 * 1024;
+const HEADERS: usize = 64;
+/// Parameters of a query at most; the rest is left out.
+const PARAMETERS: usize = 32;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::serve) enum Method {
+    Get,
+    Head,
+    Options,
+    /// Known to HTTP, of no use here.
+    Other,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::serve) enum Version {
+    Http10,
+    Http11,
+}
+
+/// What was asked, as far as it matters here. Names and values are decoded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::serve) struct Request {
+    pub method: Method,
+    pub version: Version,
+    /// Decoded, beginning with `/`.
+    pub path: String,
+    pub query: Vec<(String, String)>,
+    pub headers: Vec<(String, String)>,
+    /// The head as it came, for the codec of the upgrade.
+    pub head: Vec<u8>,
+}
+
+/// Why what came is no request that is served. The connection is closed after the answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::serve) enum BadRequest {
+    /// No HTTP/1, or a head that could be read in two ways.
+    Malformed {
+        what: &'static str,
+    },
+    TooLong,
+    /// It comes with a body.
+    Body,
+}
+
+impl fmt::Display for BadRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BadRequest::Malformed { what } => write!(f, "not a request that is served: {what}"),
+            BadRequest::TooLong => write!(f, "the head is longer than {HEAD_LIMIT} bytes"),
+            BadRequest::Body => f.write_str("no request here has a body"),
+        }
+    }
+}
+
+/// The request that `bytes` begin with, and its size; `None` if its end is not there yet.
+///
+/// # Errors
+/// [`BadRequest`], as soon as it is certain.
+pub(in crate::serve) fn parse(bytes: &[u8]) -> Result<Option<(Request, usize)>, BadRequest> {
+    let blank = leading_blank_lines(bytes);
+    let head = bytes.get(blank..).unwrap_or_default();
+    let end = memmem::find(head, b"\r\n\r\n").map(|at| at + 4);
+    let seen = head.get(..end.unwrap_or(head.len())).unwrap_or_default();
+    check_line_ends(seen, end.is_some())?;
+    if blank + seen.len() > HEAD_LIMIT {
+        return Err(BadRequest::TooLong);
+    }
+    match end {
+        None => Ok(None),
+        Some(end) => read(seen).map(|request| Some((request, blank + end))),
+    }
+}
+
+/// Clients may send an empty line before a request (RFC 9112, 2.2).
+fn leading_blank_lines(bytes: &[u8]) -> usize {
+    bytes.chunks_exact(2).take_while(|pair| *pair == b"\r\n").count() * 2
+}
+
+/// Carriage return and line feed stand together or not at all: one alone ends a line for some servers and not for others.
+fn check_line_ends(head: &[u8], is_whole: bool) -> Result<(), BadRequest> {
+    let malformed = Err(BadRequest::Malformed { what: "a bare carriage return or line feed" });
+    let mut before = 0;
+    for (at, byte) in head.iter().enumerate() {
+        let next = head.get(at + 1).copied();
+        match byte {
+            b'\n' if before != b'\r' => return malformed,
+            b'\r' if next.is_some_and(|next| next != b'\n') || (next.is_none() && is_whole) => {
+                return malformed;
+            }
+            0 => return Err(BadRequest::Malformed { what: "a null byte" }),
+            _ => {}
+        }
+        before = *byte;
+    }
+    Ok(())
+}
+
+fn read(head: &[u8]) -> Result<Request, BadRequest> {
+    let malformed = |what| BadRequest::Malformed { what };
+    let mut room = [httparse::EMPTY_HEADER; HEADERS];
+    let mut parsed = httparse::Request::new(&mut room);
+    match parsed.parse(head) {
+        Ok(httparse::Status::Complete(size)) if size == head.len() => {}
+        Ok(httparse::Status::Complete(_) | httparse::Status::Partial) => {
+            return Err(malformed("a head of several parts"));
+        }
+        Err(httparse::Error::TooManyHeaders) => return Err(malformed("too many headers")),
+        Err(_) => return Err(malformed("no head of HTTP/1")),
+    }
+    let mut headers = Vec::with_capacity(parsed.headers.len());
+    for header in parsed.headers.iter() {
+        // A line that begins with a space goes on with the one before: long obsolete, and read in two ways.
+        if header.name.is_empty() {
+            return Err(malformed("a folded header"));
+        }
+        let value = std::str::from_utf8(header.value).map_err(|_| malformed("a header that is no text"))?;
+        headers.push((header.name.to_ascii_lowercase(), value.trim().to_owned()));
+    }
+    let version = match parsed.version {
+        Some(0) => Version::Http10,
+        Some(1) => Version::Http11,
+        Some(_) | None => return Err(malformed("another version of HTTP")),
+    };
+    let method = match parsed.method.unwrap_or_default() {
+        "GET" => Method::Get,
+        "HEAD" => Method::Head,
+        "OPTIONS" => Method::Options,
+        _ => Method::Other,
+    };
+    let (path, query) = target(parsed.path.unwrap_or_default())?;
+    let request = Request { method, version, path, query, headers, head: head.to_vec() };
+    request.check_framing()?;
+    Ok(request)
+}
+
+/// Path and query of a request's target, decoded. A proxy may send it with scheme and host.
+fn target(text: &str) -> Result<(String, Vec<(String, String)>), BadRequest> {
+    let malformed = BadRequest::Malformed { what: "no usable target" };
+    let rest = ["http://", "https://"].iter().find_map(|scheme| text.strip_prefix(scheme));
+    let text = match rest {
+        Some(rest) => rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/"),
+        None => text,
+    };
+    let text = text.split('#').next().unwrap_or_default();
+    let (path, query) = text.split_once('?').unwrap_or((text, ""));
+    let path = decode(path, Plus::Itself).filter(|path| path.starts_with('/')).ok_or(malformed.clone())?;
+    let mut pairs = Vec::new();
+    for pair in query.split('&').filter(|pair| !pair.is_empty()).take(PARAMETERS) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let decoded = decode(name, Plus::Space).zip(decode(value, Plus::Space));
+        pairs.push(decoded.ok_or(malformed.clone())?);
+    }
+    Ok((path, pairs))
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Plus {
+    Itself,
+    Space,
+}
+
+/// Percent-decoded text; `None` where it is none: a bad escape, a control character, no UTF-8.
+fn decode(text: &str, plus: Plus) -> Option<String> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        out.push(match byte {
+            b'%' => {
+                let digit = |byte: Option<u8>| char::from(byte?).to_digit(16);
+                let (high, low) = (digit(bytes.next())?, digit(bytes.next())?);
+                u8::try_from(high * 16 + low).ok()?
+            }
+            b'+' if plus == Plus::Space => b' ',
+            byte => byte,
+        });
+    }
+    String::from_utf8(out).ok().filter(|text| !text.chars().any(char::is_control))
+}
+
+impl Request {
+    /// The value of a header, by its name in lower case; of several the first.
+    pub(in crate::serve) fn header(&self, name: &str) -> Option<&str> {
+        self.all(name).next()
+    }
+
+    fn all<'r, 'n>(&'r self, name: &'n str) -> impl Iterator<Item = &'r str> + use<'r, 'n> {
+        self.headers.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The value of a parameter of the query; of several the first.
+    pub(in crate::serve) fn parameter(&self, name: &str) -> Option<&str> {
+        self.query.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Whether the connection may carry another request after this one.
+    pub(in crate::serve) fn keeps_alive(&self) -> bool {
+        match self.version {
+            Version::Http10 => self.lists("connection", "keep-alive"),
+            Version::Http11 => !self.lists("connection", "close"),
+        }
+    }
+
+    pub(in crate::serve) fn takes_gzip(&self) -> bool {
+        let offers = self.all("accept-encoding").flat_map(|value| value.split(','));
+        offers.map(str::trim).any(|offer| {
+            let (coding, weight) = offer.split_once(';').unwrap_or((offer, ""));
+            let weight = weight.trim().strip_prefix("q=").map(str::trim);
+            coding.trim().eq_ignore_ascii_case("gzip")
+                && weight.is_none_or(|weight| weight.parse::<f32>().is_ok_and(|weight| weight > 0.0))
+        })
+    }
+
+    /// The tags of answers that the client has already.
+    pub(in crate::serve) fn tags(&self) -> Vec<String> {
+        let known = self.all("if-none-match").flat_map(|value| value.split(','));
+        known.map(|known| known.trim().trim_start_matches("W/").to_owned()).collect()
+    }
+
+    /// Whether a header that is a list of words has this one.
+    fn lists(&self, name: &str, word: &str) -> bool {
+        self.all(name).flat_map(|value| value.split(',')).any(|part| part.trim().eq_ignore_ascii_case(word))
+    }
+
+    /// The addresses that proxies say the request came through, the nearest last.
+    pub(in crate::serve) fn forwarded_for(&self) -> Vec<IpAddr> {
+        let parts = self.all("x-forwarded-for").flat_map(|value| value.split(','));
+        parts.filter_map(|part| part.trim().parse().ok()).collect()
+    }
+
+    fn check_framing(&self) -> Result<(), BadRequest> {
+        let malformed = |what| Err(BadRequest::Malformed { what });
+        let mut lengths = self.all("content-length");
+        let length = lengths.next();
+        if lengths.any(|other| Some(other) != length) {
+            return malformed("two lengths");
+        }
+        if self.header("transfer-encoding").is_some() {
+            return if length.is_some() { malformed("two lengths") } else { Err(BadRequest::Body) };
+        }
+        match length.map(|text| (text.bytes().all(|byte| byte.is_ascii_digit()), text.parse::<u64>())) {
+            None | Some((true, Ok(0))) => {}
+            Some((true, Ok(_))) => return Err(BadRequest::Body),
+            Some(_) => return malformed("no usable length"),
+        }
+        match (self.version, self.all("host").count()) {
+            (Version::Http11, 1) | (Version::Http10, 0 | 1) => Ok(()),
+            (Version::Http11, _) | (Version::Http10, _) => malformed("no host, or several"),
+        }
+    }
+}

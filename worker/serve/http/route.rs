@@ -1,0 +1,145 @@
+//! What a request is for.
+
+use super::answer::{Answer, Status};
+use super::request::{Method, Request};
+use crate::serve::frame::Framing;
+
+/// Rows that one answer has at most, and by default.
+const MOST_ROWS: usize = 10_000;
+const USUAL_ROWS: usize = 100;
+/// Bytes of a match's name at most.
+const NAME: usize = 256;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::serve) enum PageFile {
+    Index,
+    Script,
+    Style,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::serve) enum Route {
+    Page(PageFile),
+    Matches,
+    /// By its name: `FEED/ID`, or `ID` where only one feed has it.
+    Match(String),
+    Odds {
+        name: String,
+        market: Option<String>,
+        since: Option<i64>,
+        limit: usize,
+    },
+    Events {
+        name: Option<String>,
+        since: Option<i64>,
+        limit: usize,
+    },
+    Pool,
+    Metrics,
+    /// Whether this process serves.
+    Health,
+    /// Whether it has documents to serve.
+    Ready,
+    Live(Wanted),
+    /// A browser asks what another origin's page may do.
+    Preflight,
+}
+
+/// What a client wants to be sent as it changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::serve) struct Wanted {
+    pub framing: Framing,
+    /// One match, else the list of all.
+    pub name: Option<String>,
+    /// What it had last, `<epoch>-<version>`.
+    pub had: Option<String>,
+    /// Events above this `seq` come first, as far as they are at hand.
+    pub since: Option<i64>,
+}
+
+impl Route {
+    /// Whether anybody may ask it, even where readers must have a token: it shows nothing of the matches.
+    pub(in crate::serve) fn is_open(&self) -> bool {
+        match self {
+            Route::Page(_) | Route::Health | Route::Ready | Route::Preflight => true,
+            Route::Matches
+            | Route::Match(_)
+            | Route::Odds { .. }
+            | Route::Events { .. }
+            | Route::Pool
+            | Route::Metrics
+            | Route::Live(_) => false,
+        }
+    }
+}
+
+/// Where a request leads.
+///
+/// # Errors
+/// The answer to one that leads nowhere.
+pub(in crate::serve) fn route(request: &Request) -> Result<Route, Answer> {
+    match request.method {
+        Method::Get | Method::Head => {}
+        Method::Options => return Ok(Route::Preflight),
+        Method::Other => return Err(Answer::refused(Status::NotAllowed, "expected GET, HEAD or OPTIONS")),
+    }
+    let nowhere = || Answer::refused(Status::NotFound, "there is nothing here: see docs/gateway.md");
+    match request.path.as_str() {
+        "/" | "/index.html" => return Ok(Route::Page(PageFile::Index)),
+        "/app.js" => return Ok(Route::Page(PageFile::Script)),
+        "/style.css" => return Ok(Route::Page(PageFile::Style)),
+        "/healthz" => return Ok(Route::Health),
+        "/readyz" => return Ok(Route::Ready),
+        "/metrics" => return Ok(Route::Metrics),
+        "/api/pool" => return Ok(Route::Pool),
+        "/api/matches" => return Ok(Route::Matches),
+        "/api/events" => return events(request),
+        "/stream" => return live(request, Framing::EventStream),
+        "/ws" => return live(request, Framing::WebSocket),
+        _ => {}
+    }
+    let name = request.path.strip_prefix("/api/matches/").ok_or_else(nowhere)?;
+    match name.strip_suffix("/odds") {
+        Some(name) => odds(request, checked(name)?),
+        None => checked(name).map(Route::Match),
+    }
+}
+
+fn events(request: &Request) -> Result<Route, Answer> {
+    let name = request.parameter("match").map(checked).transpose()?;
+    Ok(Route::Events { name, since: since(request)?, limit: limit(request)? })
+}
+
+fn odds(request: &Request, name: String) -> Result<Route, Answer> {
+    let market = request.parameter("market").map(str::to_owned);
+    Ok(Route::Odds { name, market, since: since(request)?, limit: limit(request)? })
+}
+
+fn live(request: &Request, framing: Framing) -> Result<Route, Answer> {
+    if request.method != Method::Get {
+        return Err(Answer::refused(Status::NotAllowed, "expected GET"));
+    }
+    let name = request.parameter("match").filter(|name| !name.is_empty()).map(checked).transpose()?;
+    // A browser that reconnects sends the header; who connects anew may say it in the query.
+    let had = request.header("last-event-id").or_else(|| request.parameter("last"));
+    Ok(Route::Live(Wanted { framing, name, had: had.map(str::to_owned), since: since(request)? }))
+}
+
+fn checked(name: &str) -> Result<String, Answer> {
+    let is_name = !name.is_empty() && name.len() <= NAME;
+    is_name.then(|| name.to_owned()).ok_or_else(|| Answer::refused(Status::Bad, "expected a match's id"))
+}
+
+fn since(request: &Request) -> Result<Option<i64>, Answer> {
+    let given = request.parameter("since").filter(|text| !text.is_empty());
+    let wrong = || Answer::refused(Status::Bad, "`since` is no number of a row");
+    given.map(|text| text.parse().ok().filter(|since| *since >= 0).ok_or_else(wrong)).transpose()
+}
+
+fn limit(request: &Request) -> Result<usize, Answer> {
+    let given = request.parameter("limit").filter(|text| !text.is_empty());
+    let wrong = || Answer::refused(Status::Bad, format!("`limit` is no number from 1 to {MOST_ROWS}"));
+    given.map_or(Ok(USUAL_ROWS), |text| {
+        text.parse().ok().filter(|limit| (1..=MOST_ROWS).contains(limit)).ok_or_else(wrong)
+    })
+}

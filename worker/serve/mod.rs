@@ -1,0 +1,108 @@
+//! The gateway: the forked process that serves clients with documents, events and the state of the pool.
+//!
+//! One mio loop (`run`) owns all sockets: the channel to the coordinator (`control`), the recorder's document feed (`feed`), and the clients'
+//! (`connections`). What decides is pure: `http` (bytes to requests, requests to routes, answers to bytes), `client` (one connection as a state
+//! machine, and how it is kept at the newest state), `items` (what is watched, and what changed of it), `access` (who may). `respond` answers
+//! requests from these, `ask` has the threads for what would wait, `page` the live page. Nothing here is the only copy of anything:
+//! whoever kills this process costs clients a reconnect.
+
+mod access;
+mod ask;
+mod client;
+mod connections;
+mod control;
+mod error;
+mod events;
+mod feed;
+mod frame;
+mod http;
+mod items;
+mod metrics;
+mod page;
+mod respond;
+mod run;
+
+pub use error::ServeError;
+
+use access::Access;
+use ask::Threads;
+use control::{Control, Greeting};
+use mio::{Poll, Waker};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use run::{CONTROL, Gateway, WAKER};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+use touchline_common::config::{Config, LogConfig};
+use touchline_common::logging::{self, LogHandle, Target, Who};
+use touchline_common::sys::signals::Signals;
+
+use crate::record::config::RecordConfig;
+
+/// How long the last log lines may take to be written.
+const LOG_FLUSH: Duration = Duration::from_secs(1);
+/// Descriptors that are not clients'.
+const OWN_DESCRIPTORS: u64 = 128;
+/// Connections at most, however many descriptors there are.
+const CLIENTS: u64 = 20_000;
+
+/// The gateway's whole life as a process: from the hello on `channel`, the socket to the coordinator, to its end.
+///
+/// # Errors
+/// [`ServeError`] when it cannot start or the channel is broken; asked to stop or at the end of the channel it returns `Ok`.
+pub fn run(channel: OwnedFd) -> Result<(), ServeError> {
+    // Before any thread. The coordinator ends it; a terminal's interrupt goes to the whole group.
+    let _signals =
+        Signals::open_all().map_err(|source| ServeError::Kernel { operation: "block signals", source })?;
+    let mut begun = None;
+    let ran = live(channel, &mut begun);
+    if let Err(error) = &ran {
+        // Without a welcome there is no word on the log yet: it goes to standard error, as it does by default.
+        begun = begun.or_else(|| begin_logging(&LogConfig::default()));
+        log::error!(error:% = error; "gateway.failed");
+    }
+    if let Some(log) = begun {
+        log.flush(LOG_FLUSH);
+    }
+    ran
+}
+
+fn begin_logging(log: &LogConfig) -> Option<LogHandle> {
+    logging::init(Who::Gateway, &log.level, log.format, Target::Stderr).ok()
+}
+
+fn live(channel: OwnedFd, begun: &mut Option<LogHandle>) -> Result<(), ServeError> {
+    let kernel = |operation| move |source| ServeError::Kernel { operation, source };
+    let mut poll = Poll::new().map_err(kernel("make a poller"))?;
+    let mut control = Control::new(channel, &poll, CONTROL)?;
+    let Some(greeting) = control.greet(&mut poll)? else { return Ok(()) };
+    let Greeting { welcome, control_socket, log_file } = greeting;
+    let config = Config::from_child_json(&welcome.config).map_err(|what| ServeError::Config { what })?;
+    *begun = begin_logging(&config.log);
+    if let (Some(logs), Some(file)) = (&begun, log_file) {
+        logs.set_file(file);
+    }
+    let access = Access::new(&config.gateway).map_err(|what| ServeError::Config { what })?;
+    let waker = Waker::new(poll.registry(), WAKER).map_err(kernel("make a waker"))?;
+    let record = RecordConfig::new(&config);
+    let feeds = record.feeds.clone();
+    let threads =
+        Threads::start(record, control_socket, &Arc::new(waker)).map_err(kernel("start a thread"))?;
+    let gateway = Gateway::start(
+        poll,
+        control,
+        &config.gateway.listen,
+        feeds,
+        (access, threads),
+        begun.clone(),
+        most(),
+    )?;
+    gateway.turn_until_done()
+}
+
+/// Connections that there may be, by the descriptors that the kernel grants.
+fn most() -> usize {
+    let granted = getrlimit(Resource::RLIMIT_NOFILE)
+        .map_or(1_024, |(soft, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard).map_or(soft, |()| hard));
+    usize::try_from(granted.saturating_sub(OWN_DESCRIPTORS).clamp(16, CLIENTS)).unwrap_or(16)
+}

@@ -1,0 +1,473 @@
+//! The gateway's loop: what the coordinator says, what the recorder feeds, what clients ask; changes published some milliseconds apart.
+//!
+//! Nothing here waits: stored rows and the pool's state are asked for on threads. A client's socket is read while its answers are taken, and
+//! written as it takes bytes; one that is not is left behind, with the newest state for it when it is back (`client::watch`).
+
+use super::ServeError;
+use super::access::Access;
+use super::ask::{Reply, Threads};
+use super::client::{ClientId, Delivered, Fate};
+use super::connections::{Accepted, Connections};
+use super::control::Control;
+use super::events::{Event, Events};
+use super::feed::{Feed, FeedState};
+use super::frame::Message;
+use super::http::Answer;
+use super::items::{ItemKey, Items};
+use crate::wire::websocket::CloseCode;
+use mio::net::TcpListener;
+use mio::{Interest, Poll, Token};
+use std::collections::BTreeSet;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use touchline_common::config::SinkLane;
+use touchline_common::ipc::messages::gateway::{FromGateway, GatewayStats, ToGateway};
+use touchline_common::logging::LogHandle;
+
+pub(super) const CONTROL: Token = Token(0);
+pub(super) const WAKER: Token = Token(1);
+const LISTENER: Token = Token(2);
+const FEED: Token = Token(3);
+const FIRST_CLIENT: usize = 4;
+
+/// Between two publications: what comes meanwhile of one match is one change.
+const PUBLISH: Duration = Duration::from_millis(10);
+const TICK: Duration = Duration::from_millis(500);
+/// How long no connection is taken after one could not be.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Rounds of one client in one turn: read, answer, write.
+const ROUNDS: usize = 8;
+/// The part of the time for a stop that clients have to read what they were sent.
+const GOODBYE_PART: f32 = 0.6;
+
+/// What is counted since the start.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Counters {
+    pub requests: u64,
+    /// Connections above a bound.
+    pub refused: u64,
+    /// Streams whose client was too slow for its events.
+    pub slow: u64,
+    /// Patches that stand for several.
+    pub conflated: u64,
+    pub sent_bytes: u64,
+    /// Messages of the document feed.
+    pub fed: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct Gateway {
+    pub(super) poll: Poll,
+    control: Control,
+    listener: Listener,
+    pub(super) access: Access,
+    pub(super) connections: Connections,
+    pub(super) items: Items,
+    pub(super) events: Events,
+    pub(super) feed: FeedLink,
+    pub(super) threads: Threads,
+    logs: Option<LogHandle>,
+    pub(super) counters: Counters,
+    /// Clients to be looked at without an event.
+    again: BTreeSet<usize>,
+    published_at: Instant,
+    next_tick: Instant,
+    /// When it leaves at the latest, once it was asked to.
+    leaving: Option<Instant>,
+    scratch: Box<[u8]>,
+}
+
+#[derive(Debug)]
+struct Listener {
+    /// `None` once it leaves.
+    socket: Option<TcpListener>,
+    waiting: bool,
+    /// No connection is taken before that.
+    pause: Option<Instant>,
+    /// Whether it was said that none could be taken, since one was.
+    is_told: bool,
+}
+
+/// The document feed as it stands.
+#[derive(Debug)]
+pub(super) enum FeedLink {
+    /// There was none yet: nothing is known.
+    None,
+    Open {
+        feed: Box<Feed>,
+        /// There is more, unannounced.
+        unread: bool,
+    },
+    /// The recorder is gone: what is known is what it was.
+    Lost,
+}
+
+impl Gateway {
+    /// Listens, and reports where.
+    ///
+    /// # Errors
+    /// [`ServeError::Listen`], [`ServeError::Config`].
+    pub(super) fn start(
+        poll: Poll,
+        mut control: Control,
+        listen: &str,
+        feeds: Vec<Arc<str>>,
+        (access, threads): (Access, Threads),
+        logs: Option<LogHandle>,
+        most: usize,
+    ) -> Result<Gateway, ServeError> {
+        let wanted: SocketAddr = listen
+            .parse()
+            .map_err(|_| ServeError::Config { what: "[gateway] listen is no address".into() })?;
+        let failed = |source| ServeError::Listen { address: listen.to_owned(), source };
+        let mut socket = TcpListener::bind(wanted).map_err(failed)?;
+        poll.registry().register(&mut socket, LISTENER, Interest::READABLE).map_err(failed)?;
+        let address = socket.local_addr().map_err(failed)?;
+        log::info!(address:% = address, clients = most; "gateway.listening");
+        control.send(&FromGateway::Ready { address: address.to_string() });
+        let now = Instant::now();
+        let run = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        Ok(Gateway {
+            poll,
+            control,
+            listener: Listener { socket: Some(socket), waiting: true, pause: None, is_told: false },
+            access,
+            connections: Connections::new(most, FIRST_CLIENT),
+            items: Items::new(feeds, u64::try_from(run).unwrap_or(u64::MAX)),
+            events: Events::default(),
+            feed: FeedLink::None,
+            threads,
+            logs,
+            counters: Counters::default(),
+            again: BTreeSet::new(),
+            published_at: now,
+            next_tick: now,
+            leaving: None,
+            scratch: vec![0; 16 * 1024].into_boxed_slice(),
+        })
+    }
+
+    /// Turns until asked to leave, or until the coordinator is gone.
+    ///
+    /// # Errors
+    /// [`ServeError::Control`], [`ServeError::Kernel`].
+    pub(super) fn turn_until_done(mut self) -> Result<(), ServeError> {
+        let mut events = mio::Events::with_capacity(1_024);
+        let mut touched = BTreeSet::new();
+        loop {
+            self.control.flush();
+            match self.poll.poll(&mut events, Some(self.patience(Instant::now()))) {
+                Err(source) if source.kind() != io::ErrorKind::Interrupted => {
+                    return Err(ServeError::Kernel { operation: "poll", source });
+                }
+                Ok(()) | Err(_) => {}
+            }
+            touched.append(&mut self.again);
+            for event in &events {
+                match event.token() {
+                    CONTROL | WAKER => {}
+                    LISTENER => self.listener.waiting = true,
+                    FEED => {
+                        if let FeedLink::Open { feed, unread } = &mut self.feed {
+                            *unread = true;
+                            if event.is_read_closed() {
+                                feed.peer_closed();
+                            }
+                        }
+                    }
+                    token => {
+                        let slot = self.connections.slot_of(token);
+                        if let Some((slot, connection)) =
+                            slot.and_then(|slot| Some((slot, self.connections.at(slot)?)))
+                        {
+                            connection.ready(
+                                event.is_readable() || event.is_read_closed(),
+                                event.is_writable() || event.is_write_closed(),
+                            );
+                            touched.insert(slot);
+                        }
+                    }
+                }
+            }
+            if !self.turn(&mut touched)? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// How long the next poll may wait.
+    fn patience(&self, now: Instant) -> Duration {
+        let more = !self.again.is_empty() || matches!(self.feed, FeedLink::Open { unread: true, .. });
+        if more || (self.listener.waiting && self.listener.pause.is_none()) {
+            return Duration::ZERO;
+        }
+        let mut due = self.next_tick;
+        if self.items.has_unpublished() {
+            due = due.min(self.published_at + PUBLISH);
+        }
+        due = self.listener.pause.map_or(due, |pause| due.min(pause));
+        due = self.leaving.map_or(due, |leaving| due.min(leaving));
+        // Never shorter than the poll can wait, so that it does not spin towards the end.
+        due.saturating_duration_since(now).max(Duration::from_millis(1))
+    }
+
+    /// One turn; whether there is to be another.
+    fn turn(&mut self, touched: &mut BTreeSet<usize>) -> Result<bool, ServeError> {
+        let now = Instant::now();
+        if !self.read_control(now)? {
+            return Ok(false);
+        }
+        self.accept(now);
+        self.read_feed(now);
+        self.take_replies(touched, now);
+        self.take_events(touched, now);
+        if self.items.has_unpublished() && now >= self.published_at + PUBLISH {
+            self.publish(touched, now);
+        }
+        if now >= self.next_tick {
+            self.next_tick = now + TICK;
+            self.tick(touched, now);
+        }
+        for slot in std::mem::take(touched) {
+            self.serve(slot, now);
+        }
+        let over = self.leaving.is_some_and(|at| now >= at || !self.connections.has_unsent());
+        Ok(!over)
+    }
+
+    fn read_control(&mut self, now: Instant) -> Result<bool, ServeError> {
+        let mut received = Vec::new();
+        let is_there = self.control.read(&mut received)?;
+        for (message, fd) in received {
+            self.message(message, fd, now);
+        }
+        Ok(is_there)
+    }
+
+    fn message(&mut self, message: ToGateway, fd: Option<OwnedFd>, now: Instant) {
+        match message {
+            ToGateway::Welcome { .. } => log::warn!("control.second_welcome"),
+            ToGateway::Feed => match fd.map(|fd| Feed::new(fd, self.poll.registry(), FEED)) {
+                Some(Ok(feed)) => {
+                    self.items.taken_up(now);
+                    self.feed = FeedLink::Open { feed: Box::new(feed), unread: true };
+                }
+                Some(Err(error)) => log::error!(error:% = error; "gateway.feed_broken"),
+                None => log::error!("control.no_descriptor"),
+            },
+            ToGateway::LogFilter { filter } => {
+                if let Some(Err(error)) = self.logs.as_ref().map(|logs| logs.set_filter(&filter)) {
+                    log::warn!(error:% = error; "log.filter_refused");
+                }
+            }
+            ToGateway::LogFile => {
+                if let (Some(logs), Some(fd)) = (&self.logs, fd) {
+                    logs.set_file(fd);
+                }
+            }
+            ToGateway::Stop { deadline_ms } => {
+                let time = Duration::from_millis(u64::from(deadline_ms)).mul_f32(GOODBYE_PART);
+                self.leaving.get_or_insert(now + time);
+                self.listener.socket = None;
+                self.listener.waiting = false;
+                for slot in self.connections.slots() {
+                    if let Some(connection) = self.connections.at(slot) {
+                        connection.client.dismiss(CloseCode::RESTARTING, "the gateway is leaving", now);
+                    }
+                    self.again.insert(slot);
+                }
+            }
+        }
+    }
+
+    fn accept(&mut self, now: Instant) {
+        self.listener.pause.take_if(|pause| now >= *pause);
+        let Listener { socket: Some(socket), waiting: true, pause: None, .. } = &self.listener else {
+            return;
+        };
+        let accepted = self.connections.accept(
+            socket,
+            self.poll.registry(),
+            &mut self.access,
+            &mut self.counters.refused,
+            now,
+        );
+        match accepted {
+            Accepted::Drained => (self.listener.waiting, self.listener.is_told) = (false, false),
+            Accepted::More => self.listener.is_told = false,
+            Accepted::Failed(error) => {
+                // Of descriptors there are too few: some will be closed.
+                if !std::mem::replace(&mut self.listener.is_told, true) {
+                    log::warn!(error:% = error, connections = self.connections.len(); "gateway.accept_failed");
+                }
+                self.listener.pause = Some(now + ACCEPT_PAUSE);
+            }
+        }
+    }
+
+    fn read_feed(&mut self, now: Instant) {
+        let FeedLink::Open { feed, unread } = &mut self.feed else { return };
+        if !*unread {
+            return;
+        }
+        let (count, state) = feed.read(&mut self.items, now);
+        self.counters.fed += count as u64;
+        match state {
+            FeedState::Drained => *unread = false,
+            FeedState::More => {}
+            FeedState::Over(error) => {
+                if let Some(error) = error {
+                    log::error!(error = error.as_str(); "gateway.feed_broken");
+                }
+                self.feed = FeedLink::Lost;
+            }
+        }
+    }
+
+    fn take_replies(&mut self, touched: &mut BTreeSet<usize>, now: Instant) {
+        while let Some(reply) = self.threads.reply() {
+            let (client, answer) = match reply {
+                Reply::Answer(client, answer) => (client, answer),
+                Reply::Metrics(client, pool) => (client, self.metrics(pool.as_deref())),
+            };
+            self.answer(client, &answer, now);
+            touched.insert(client.slot);
+        }
+    }
+
+    pub(super) fn answer(&mut self, client: ClientId, answer: &Answer, now: Instant) {
+        if let Some(connection) = self.connections.get(client) {
+            connection.client.answer(answer, now);
+        }
+    }
+
+    fn take_events(&mut self, touched: &mut BTreeSet<usize>, now: Instant) {
+        while let Some(rows) = self.threads.events() {
+            // The document that an event belongs to comes before it.
+            if self.items.has_unpublished() {
+                self.publish(touched, now);
+            }
+            for row in rows {
+                let event = Event::new(&row, &self.items);
+                let mut clients: Vec<ClientId> = Vec::new();
+                if let Some(key) = &event.key {
+                    clients.extend(self.items.watchers(key));
+                }
+                if event.lane == SinkLane::Priority {
+                    clients.extend(self.items.watchers(&ItemKey::List));
+                }
+                for client in clients {
+                    touched.insert(client.slot);
+                    self.deliver_event(client, &event.message, now);
+                }
+                self.events.push(event);
+            }
+        }
+    }
+
+    pub(super) fn deliver_event(&mut self, client: ClientId, message: &Message, now: Instant) {
+        let Some(connection) = self.connections.get(client) else { return };
+        let Some(mut delivery) = connection.client.delivery(now) else { return };
+        match delivery.event(message) {
+            Delivered::Yes => {}
+            Delivered::TooSlow => {
+                self.counters.slow += 1;
+                self.unwatch(client, now);
+                if let Some(connection) = self.connections.get(client) {
+                    let why = "too slow: events that wait for you are at their bound; come back for the newest state";
+                    connection.client.dismiss(CloseCode::TRY_LATER, why, now);
+                }
+            }
+        }
+    }
+
+    /// What came since the last time, to all who watch it: worked out and written once for all who keep up.
+    fn publish(&mut self, touched: &mut BTreeSet<usize>, now: Instant) {
+        self.published_at = now;
+        for change in self.items.publish() {
+            let patch = change.to.patch_from(&change.from);
+            let message = (!patch.is_empty()).then(|| Message::patch(change.to.revision, 0, patch));
+            for client in &change.clients {
+                let Some(connection) = self.connections.get(*client) else { continue };
+                let Some(mut delivery) = connection.client.delivery(now) else { continue };
+                delivery.change(&change.from, &change.to, message.as_ref());
+                touched.insert(client.slot);
+            }
+        }
+    }
+
+    fn tick(&mut self, touched: &mut BTreeSet<usize>, now: Instant) {
+        self.items.tick(now);
+        for slot in self.connections.slots() {
+            let Some(connection) = self.connections.at(slot) else { continue };
+            match connection.client.tick(now) {
+                Fate::Open => _ = touched.insert(slot),
+                Fate::Over => self.close(slot, now),
+            }
+        }
+        let counts = self.connections.counts();
+        let stats = GatewayStats { clients: counts.all(), streams: counts.streams() };
+        self.control.send(&FromGateway::Stats(stats));
+    }
+
+    /// Reads, answers and writes one client, as far as it goes now.
+    fn serve(&mut self, slot: usize, now: Instant) {
+        for _ in 0..ROUNDS {
+            let Some(connection) = self.connections.at(slot) else { return };
+            let id = connection.id;
+            if connection.read(&mut self.scratch, now) == Fate::Over {
+                return self.close(slot, now);
+            }
+            // First what waits: requests are held back while too much does.
+            if connection.write(&mut self.counters.sent_bytes, now) == Fate::Over {
+                return self.close(slot, now);
+            }
+            let mut answered = false;
+            while let Some(request) = self.connections.get(id).and_then(|one| one.client.next(now)) {
+                self.counters.requests += 1;
+                answered = true;
+                self.respond(id, &request, now);
+            }
+            let Some(connection) = self.connections.get(id) else { return };
+            if connection.write(&mut self.counters.sent_bytes, now) == Fate::Over {
+                return self.close(slot, now);
+            }
+            let caught_up = self.catch_up(id, now);
+            let unread = self.connections.get(id).is_some_and(|one| one.is_unread());
+            if !(answered || caught_up || unread) {
+                return;
+            }
+        }
+        self.again.insert(slot);
+    }
+
+    /// A client that was left behind and has read what waited gets the newest state; whether that is to be written.
+    fn catch_up(&mut self, id: ClientId, now: Instant) -> bool {
+        let Some(connection) = self.connections.get(id) else { return false };
+        let behind = connection.client.watching().filter(|watching| watching.is_behind());
+        let Some(newest) = behind.and_then(|watching| self.items.published(&watching.key)) else {
+            return false;
+        };
+        let Some(mut delivery) = connection.client.delivery(now) else { return false };
+        let sent = delivery.catch_up(newest);
+        self.counters.conflated += u64::from(sent);
+        sent
+    }
+
+    pub(super) fn unwatch(&mut self, client: ClientId, now: Instant) {
+        let Some(connection) = self.connections.get(client) else { return };
+        if let Some(key) = connection.watches.take() {
+            self.items.unwatch(&key, client, now);
+        }
+    }
+
+    fn close(&mut self, slot: usize, now: Instant) {
+        if let Some(id) = self.connections.at(slot).map(|connection| connection.id) {
+            self.unwatch(id, now);
+        }
+        self.connections.remove(slot, self.poll.registry(), &mut self.access);
+    }
+}
