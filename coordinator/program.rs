@@ -9,6 +9,7 @@ use std::fmt;
 use std::path::PathBuf;
 use touchline_common::config::Config;
 use touchline_common::sys::child;
+use touchline_simulator::api::ApiOptions;
 use touchline_simulator::{Options, RoomOptions};
 use touchline_worker::{record, scan, serve};
 
@@ -31,6 +32,14 @@ impl Commands for Program {
 
     fn simulate_rooms(&self, server: RoomOptions, output: OutputFormat) -> Result<Code, CommandError> {
         outcome(demo::rooms::simulate(&server, output))
+    }
+
+    fn demo_poll(&self, options: DemoOptions<ApiOptions>) -> Result<Code, CommandError> {
+        outcome(demo::poll::demo(&options))
+    }
+
+    fn simulate_poll(&self, server: ApiOptions, output: OutputFormat) -> Result<Code, CommandError> {
+        outcome(demo::poll::simulate(&server, output))
     }
 
     fn simulate(&self, server: Options, output: OutputFormat) -> Result<Code, CommandError> {

@@ -7,7 +7,7 @@ use super::options::{DemoOptions, DemoSink, Keep, OutputFormat};
 use super::output::{Audience, Failure, Outcome, Printer, settle, usage_line};
 use super::probe::probe;
 use super::replay::replay;
-use super::{Code, parser, rooms, show, usable, verbs, wait};
+use super::{Code, kinds, parser, show, usable, verbs, wait};
 use crate::child_args;
 use crate::pool::Child;
 use clap::ArgMatches;
@@ -22,6 +22,7 @@ use std::time::Duration;
 use touchline_common::config::{Config, ConfigErrors, FeedConfig};
 use touchline_common::control::UNBUILT;
 use touchline_common::control::views::counted;
+use touchline_simulator::api::ApiOptions;
 use touchline_simulator::options::BadOption;
 use touchline_simulator::{OnResume, Options as Server, Protocol, RoomOptions as Rooms, Transport};
 
@@ -33,10 +34,14 @@ pub trait Commands {
     fn demo(&self, options: DemoOptions) -> Result<Code, CommandError>;
     /// `touchline demo --feed rooms`.
     fn demo_rooms(&self, options: DemoOptions<Rooms>) -> Result<Code, CommandError>;
+    /// `touchline demo --feed poll`.
+    fn demo_poll(&self, options: DemoOptions<ApiOptions>) -> Result<Code, CommandError>;
     /// `touchline simulate`.
     fn simulate(&self, server: Server, output: OutputFormat) -> Result<Code, CommandError>;
     /// `touchline simulate --feed rooms`.
     fn simulate_rooms(&self, server: Rooms, output: OutputFormat) -> Result<Code, CommandError>;
+    /// `touchline simulate --feed poll`.
+    fn simulate_poll(&self, server: ApiOptions, output: OutputFormat) -> Result<Code, CommandError>;
     /// A forked process. Its channel is descriptor 0; if `parent` does not run it any more, it leaves.
     fn child(&self, child: Child, parent: u32) -> Code;
 }
@@ -140,14 +145,16 @@ fn dispatch(matches: &ArgMatches, commands: &dyn Commands, out: &mut Printer<'_>
         // However they are called: nothing of theirs is required.
         unbuilt if UNBUILT.contains(&unbuilt) => Err(not_in_this_build(&format!("`{unbuilt}`"))),
         "run" => run(matches, commands),
-        "demo" if is_of_rooms(matches) => {
-            Ok(commands.demo_rooms(demo_options(matches, rooms::demo(matches)?)?)?)
-        }
-        "demo" => Ok(commands.demo(demo_options(matches, demo_server(matches)?)?)?),
-        "simulate" if is_of_rooms(matches) => {
-            Ok(commands.simulate_rooms(rooms::simulated(matches)?, output(matches))?)
-        }
-        "simulate" => Ok(commands.simulate(simulated(matches)?, output(matches))?),
+        "demo" => match text(matches, "feed") {
+            "rooms" => Ok(commands.demo_rooms(demo_options(matches, kinds::demo_rooms(matches)?)?)?),
+            "poll" => Ok(commands.demo_poll(demo_options(matches, kinds::demo_poll(matches)?)?)?),
+            _ => Ok(commands.demo(demo_options(matches, demo_server(matches)?)?)?),
+        },
+        "simulate" => match text(matches, "feed") {
+            "rooms" => Ok(commands.simulate_rooms(kinds::rooms(matches)?, output(matches))?),
+            "poll" => Ok(commands.simulate_poll(kinds::poll(matches)?, output(matches))?),
+            _ => Ok(commands.simulate(simulated(matches)?, output(matches))?),
+        },
         "check" => check(matches, out),
         "completions" => generate::completions(text(matches, "shell"), output(matches), out),
         "man" => match matches.get_one::<PathBuf>("dir") {
@@ -307,7 +314,7 @@ fn demo_server(matches: &ArgMatches) -> Result<Server, Failure> {
 
 /// A demo with this server.
 fn demo_options<S>(matches: &ArgMatches, server: S) -> Result<DemoOptions<S>, Failure> {
-    only_built(matches, "feed", &["diffusion", "rooms"])?;
+    only_built(matches, "feed", &["diffusion", "rooms", "poll"])?;
     Ok(DemoOptions {
         server,
         duration: matches.get_one::<Duration>("for").copied(),
@@ -407,10 +414,6 @@ fn session(token: &str) -> Result<String, Failure> {
         return Err(Failure::new(Code::Usage, error.to_owned()));
     }
     Ok(token.to_owned())
-}
-
-fn is_of_rooms(matches: &ArgMatches) -> bool {
-    text(matches, "feed") == "rooms"
 }
 
 fn only_built(matches: &ArgMatches, name: &str, built: &[&str]) -> Result<(), Failure> {

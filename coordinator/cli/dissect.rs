@@ -162,6 +162,19 @@ mod tests {
         ) -> Result<Code, CommandError> {
             Ok(Code::Failed)
         }
+        fn demo_poll(
+            &self,
+            _: crate::cli::DemoOptions<touchline_simulator::api::ApiOptions>,
+        ) -> Result<Code, CommandError> {
+            Ok(Code::Failed)
+        }
+        fn simulate_poll(
+            &self,
+            _: touchline_simulator::api::ApiOptions,
+            _: OutputFormat,
+        ) -> Result<Code, CommandError> {
+            Ok(Code::Failed)
+        }
         fn simulate(&self, _: touchline_simulator::Options, _: OutputFormat) -> Result<Code, CommandError> {
             Ok(Code::Failed)
         }

@@ -12,6 +12,7 @@ use touchline_common::logging::{self, Target, Who};
 use touchline_worker::scan::probe::{self, Finding, Probed};
 
 pub(super) fn probe(config: &Config, name: &str, format: OutputFormat, out: &mut Printer<'_>) -> Outcome {
+    let config = &resolved(config, name)?;
     let Some(feed) = config.feed.iter().find(|feed| feed.name == name) else {
         let known: Vec<&str> = config.feed.iter().map(|feed| feed.name.as_str()).collect();
         let text = format!("there is no feed {name:?} in the configuration: it has {}", known.join(", "));
@@ -35,6 +36,19 @@ pub(super) fn probe(config: &Config, name: &str, format: OutputFormat, out: &mut
         probe::Outcome::Odd => Code::Partial,
         probe::Outcome::Failed => Code::Failed,
     })
+}
+
+/// The configuration as a worker has it, with the password and the headers of this feed.
+fn resolved(config: &Config, name: &str) -> Result<Config, Failure> {
+    let wrong = |what: String| Failure::new(Code::Usage, what);
+    let mut config = config.clone();
+    for feed in config.feed.iter_mut().filter(|feed| feed.name == name) {
+        feed.password = feed.read_password().map_err(|error| wrong(format!("the password: {error}")))?;
+        let headers = feed.read_headers().map_err(|(key, error)| wrong(format!("{key}: {error}")))?;
+        feed.poll.secret_headers = headers;
+    }
+    let text = config.to_child_json().map_err(wrong)?;
+    Config::from_child_json(&text).map_err(wrong)
 }
 
 fn print(finding: &Finding, format: OutputFormat, out: &mut Printer<'_>) -> Result<(), Failure> {
@@ -84,5 +98,28 @@ fn document(probed: &Probed, feed: &str, format: OutputFormat, out: &mut Printer
             let text = serde_json::to_string_pretty(&whole).map_err(bad)?;
             text.lines().try_for_each(|line| out.line(clean(line)))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_feed_is_tried_with_its_password_and_its_headers() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("secret");
+        std::fs::write(&file, "word\n").unwrap();
+        let file = Value::from(file.display().to_string());
+        let text = format!(
+            "[[feed]]\nname = \"a\"\nkind = \"poll\"\nheaders_file = {{ X-Key = {file} }}\n\
+             [[feed.source]]\nname = \"s\"\nurl = \"http://h/\"\n\
+             [[feed]]\nname = \"b\"\nusername = \"u\"\npassword_file = {file}\n"
+        );
+        let config = Config::parse(&text, "touchline.toml").unwrap_or_else(|errors| panic!("{errors}"));
+        let of = |name: &str| resolved(&config, name).unwrap_or_else(|_| panic!("{name}"));
+        assert_eq!(of("a").feed[0].headers.expose()["X-Key"], "word");
+        assert_eq!(of("b").feed[1].password.expose(), "word");
+        assert_eq!(of("b").feed[0].headers.expose().len(), 0, "of the others nothing is read");
     }
 }

@@ -101,6 +101,21 @@ impl Commands for Asked {
         Ok(self.note(format!("{server:?}, output: {output:?}")))
     }
 
+    fn demo_poll(
+        &self,
+        options: DemoOptions<touchline_simulator::api::ApiOptions>,
+    ) -> Result<Code, CommandError> {
+        Ok(self.note(format!("{options:?}")))
+    }
+
+    fn simulate_poll(
+        &self,
+        server: touchline_simulator::api::ApiOptions,
+        output: OutputFormat,
+    ) -> Result<Code, CommandError> {
+        Ok(self.note(format!("{server:?}, output: {output:?}")))
+    }
+
     fn simulate(
         &self,
         server: touchline_simulator::Options,

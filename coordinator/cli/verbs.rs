@@ -122,8 +122,13 @@ fn dry_run() -> Arg {
 fn simulated() -> [Arg; 9] {
     [
         numeric("matches", "N", whole, "Number of simulated matches or rooms").default_value("250"),
-        numeric("rate", "DIFFS_PER_S", number, "Diffs, or messages of rooms, per second over all")
-            .default_value("1000"),
+        numeric(
+            "rate",
+            "DIFFS_PER_S",
+            number,
+            "Diffs, messages of rooms, or changes of polled matches, per second over all",
+        )
+        .default_value("1000"),
         option(
             "burst",
             "FACTOR,LEN,EVERY",
@@ -181,8 +186,8 @@ fn feed_kind() -> Arg {
 
 /// The kinds of feed; those that this build does not have are taken, to say so.
 fn kinds() -> PossibleValuesParser {
-    let built = ["diffusion", "rooms"].map(PossibleValue::new);
-    let unbuilt = ["poll", "push"].map(|kind| PossibleValue::new(kind).hide(true));
+    let built = ["diffusion", "rooms", "poll"].map(PossibleValue::new);
+    let unbuilt = ["push"].map(|kind| PossibleValue::new(kind).hide(true));
     PossibleValuesParser::new(built.into_iter().chain(unbuilt))
 }
 

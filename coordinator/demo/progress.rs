@@ -1,5 +1,6 @@
 //! What a demo prints while it runs: a table that is drawn over itself on a terminal, plain lines in a pipe, objects with `--json`.
 
+mod poll;
 mod rooms;
 
 use super::spoken;
@@ -144,7 +145,7 @@ impl Progress {
     fn judged(&self) -> (u64, u64) {
         match self.frame.judged {
             Judged::Documents { checked, wrong, .. } => (checked, wrong),
-            Judged::Lines { .. } => (0, 0),
+            Judged::Lines { .. } | Judged::Answers { .. } => (0, 0),
         }
     }
 

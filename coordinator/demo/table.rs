@@ -26,6 +26,8 @@ pub enum Judged {
     Documents { checked: u64, checked_per_s: u64, wrong: u64 },
     /// Lines of rooms, at the end. Until then: messages that the server sent, rows stored, and how many of these in the last second.
     Lines { messages: u64, stored: u64, stored_per_s: u64 },
+    /// As `Documents`, of answers: beside them the requests that the server had, and how many of these in the last second.
+    Answers { requests: u64, requests_per_s: u64, checked: u64, checked_per_s: u64, wrong: u64 },
 }
 
 impl Default for Judged {
@@ -90,7 +92,7 @@ pub fn lines(frame: &Frame, size: TerminalSize) -> Vec<String> {
 fn headline(frame: &Frame, columns: usize) -> Vec<String> {
     let (matches, recorder) = (&frame.status.matches, &frame.status.recorder);
     let (one, many, messages) = match frame.judged {
-        Judged::Documents { .. } => ("match", "matches", "diffs/s"),
+        Judged::Documents { .. } | Judged::Answers { .. } => ("match", "matches", "diffs/s"),
         Judged::Lines { .. } => ("room", "rooms", "messages/s"),
     };
     let mut items = vec![
@@ -110,13 +112,25 @@ fn headline(frame: &Frame, columns: usize) -> Vec<String> {
             format!("{wrong} wrong"),
             counted(recorder.events, "event", "events"),
         ]),
+        Judged::Answers { requests, requests_per_s, checked, checked_per_s, wrong } => items.extend([
+            format!("{} ({requests_per_s}/s)", counted(requests, "request", "requests")),
+            format!("{checked} checked ({checked_per_s}/s)"),
+            format!("{wrong} wrong"),
+            counted(recorder.events, "event", "events"),
+        ]),
         Judged::Lines { messages, stored, stored_per_s } => items.extend([
             counted(messages, "message sent", "messages sent"),
             format!("{stored} stored ({stored_per_s}/s)"),
             format!("{} open", counted(recorder.gaps_open, "gap", "gaps")),
         ]),
     }
-    items.push(format!("server late by up to {}", micros(microseconds(frame.server_late))));
+    match frame.judged {
+        Judged::Documents { .. } | Judged::Lines { .. } => {
+            items.push(format!("server late by up to {}", micros(microseconds(frame.server_late))));
+        }
+        // It answers when it is asked.
+        Judged::Answers { .. } => {}
+    }
     let mut lines: Vec<String> = Vec::new();
     for item in items {
         let item = short(&item, columns);
@@ -283,6 +297,23 @@ mod tests {
             assert!(all.contains(item), "{item}: {all}");
         }
         assert!(!all.contains("documents"), "{all}");
+    }
+
+    #[test]
+    fn of_answers_it_says_what_was_asked_and_checked() {
+        let judged = Judged::Answers {
+            requests: 7_000,
+            requests_per_s: 120,
+            checked: 3_000,
+            checked_per_s: 90,
+            wrong: 0,
+        };
+        let all = lines(&Frame { judged, ..frame(3) }, TerminalSize { columns: 200, rows: 24 }).join("  ");
+        for item in ["250 matches", "7000 requests (120/s)", "3000 checked (90/s)", "0 wrong", "5732 events"]
+        {
+            assert!(all.contains(item), "{item}: {all}");
+        }
+        assert!(!all.contains("late by"), "{all}");
     }
 
     #[test]

@@ -57,7 +57,7 @@ pub struct FeedPlan {
 pub enum Linger {
     /// Its silence.
     Silence,
-    /// Nothing but time: a room goes on talking when it has left a ranking.
+    /// Nothing but time: a room goes on talking when it has left a ranking, and the address of a match that is over goes on answering.
     Time,
 }
 

@@ -210,8 +210,9 @@ fn quota(feed: &config::FeedConfig) -> Option<QuotaPlan> {
 
 fn linger(kind: config::FeedKind) -> Linger {
     match kind {
-        config::FeedKind::Rooms => Linger::Time,
-        config::FeedKind::Diffusion | config::FeedKind::Poll | config::FeedKind::Push => Linger::Silence,
+        // A room goes on talking, and an API goes on answering.
+        config::FeedKind::Rooms | config::FeedKind::Poll => Linger::Time,
+        config::FeedKind::Diffusion | config::FeedKind::Push => Linger::Silence,
     }
 }
 
@@ -260,6 +261,11 @@ fn matches_files(config: &Config, plan: &mut Settings) -> Vec<MatchesFile> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_polled_match_that_left_the_list_ends_though_its_address_answers() {
+        assert_eq!(linger(config::FeedKind::Poll), Linger::Time);
+    }
 
     #[test]
     fn a_state_has_one_daemon_and_a_second_one_leaves_no_trace() {

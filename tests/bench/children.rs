@@ -15,16 +15,19 @@ pub enum Child {
     Framer,
     /// The one to which they pass the frames on.
     Sink,
+    /// The HTTP engine alone.
+    Engine,
 }
 
 impl Child {
-    const ALL: [Child; 3] = [Child::ColdLoads, Child::Framer, Child::Sink];
+    const ALL: [Child; 4] = [Child::ColdLoads, Child::Framer, Child::Sink, Child::Engine];
 
     fn as_str(self) -> &'static str {
         match self {
             Child::ColdLoads => "cold-loads",
             Child::Framer => "framer",
             Child::Sink => "sink",
+            Child::Engine => "engine",
         }
     }
 
@@ -61,6 +64,7 @@ pub fn run(given: &[String]) -> Option<ExitCode> {
         Some(Child::ColdLoads) => loads::cold_child(),
         Some(Child::Framer) => live::framer(rest.get(1..).unwrap_or_default()),
         Some(Child::Sink) => live::sink(rest.get(1..).unwrap_or_default()),
+        Some(Child::Engine) => live::engine(rest.get(1..).unwrap_or_default()),
         None => Err(BenchError::new("starting a child", "there is none of that name")),
     };
     Some(match done {

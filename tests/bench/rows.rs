@@ -36,11 +36,13 @@ pub enum RowName {
     Strategies,
     /// Live rooms.
     Rooms,
+    /// Sources that are polled.
+    Poll,
 }
 
 impl RowName {
     /// All, in the order in which they are measured.
-    pub const ALL: [RowName; 14] = [
+    pub const ALL: [RowName; 15] = [
         RowName::Peers,
         RowName::Loads,
         RowName::Saturation,
@@ -55,6 +57,7 @@ impl RowName {
         RowName::Many,
         RowName::Strategies,
         RowName::Rooms,
+        RowName::Poll,
     ];
 
     /// Its name.
@@ -74,6 +77,7 @@ impl RowName {
             RowName::Many => "many",
             RowName::Strategies => "strategies",
             RowName::Rooms => "rooms",
+            RowName::Poll => "poll",
         }
     }
 
@@ -100,6 +104,9 @@ impl RowName {
             RowName::Rooms => {
                 "300 rooms, 30,000 messages/s, every line stored, beside a Node and a Python client; 1,000 rooms at rest"
             }
+            RowName::Poll => {
+                "1,000 polled sources beside curl --parallel, some slow or dead; 10,000 on one worker"
+            }
         }
     }
 
@@ -117,7 +124,7 @@ impl RowName {
             | RowName::Events
             | RowName::Redis
             | RowName::Size => true,
-            RowName::Many | RowName::Strategies | RowName::Rooms => false,
+            RowName::Many | RowName::Strategies | RowName::Rooms | RowName::Poll => false,
         }
     }
 }
@@ -140,6 +147,7 @@ pub fn measure(name: RowName, effort: Effort) -> Row {
         RowName::Many => live::many_row(),
         RowName::Strategies => live::strategies_row(),
         RowName::Rooms => live::rooms_row(effort),
+        RowName::Poll => live::poll_row(effort),
     };
     Row::new(name, measured, began.elapsed().as_secs_f64())
 }

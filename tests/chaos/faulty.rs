@@ -20,6 +20,7 @@ use touchline_common::ipc::messages::Hello;
 use touchline_common::ipc::messages::worker::{ConnectionState, FromWorker, LoadReport};
 use touchline_common::ipc::{PROTO, encode_frame};
 use touchline_common::sys::child;
+use touchline_simulator::api::ApiOptions;
 use touchline_simulator::{Options, RoomOptions};
 
 /// The longest body that the coordinator takes, bytes.
@@ -43,6 +44,14 @@ impl Commands for Faulty {
 
     fn simulate_rooms(&self, server: RoomOptions, output: OutputFormat) -> Result<Code, CommandError> {
         Program.simulate_rooms(server, output)
+    }
+
+    fn demo_poll(&self, options: DemoOptions<ApiOptions>) -> Result<Code, CommandError> {
+        Program.demo_poll(options)
+    }
+
+    fn simulate_poll(&self, server: ApiOptions, output: OutputFormat) -> Result<Code, CommandError> {
+        Program.simulate_poll(server, output)
     }
 
     fn simulate(&self, server: Options, output: OutputFormat) -> Result<Code, CommandError> {

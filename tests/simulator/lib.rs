@@ -18,8 +18,8 @@ pub use options::{
     Transport,
 };
 pub use oracle::{
-    Auditor, ChatReport, EventsReport, FinalReport, Names, OddsReport, Oracle, OracleReport, Recorded,
-    Upheaval, Verdict, compare_chat, settled_chat, settled_rooms,
+    Auditor, ChatReport, DocumentJudge, EventsReport, FinalReport, Names, OddsReport, Oracle, OracleReport,
+    Recorded, Upheaval, Verdict, compare_chat, settled_chat, settled_rooms,
 };
 pub use rooms::{RoomHandle, RoomOptions, RoomServer, RoomsTruth};
 pub use server::{ConnectionReport, Handle, Lateness, Report, Reset, Simulator};

@@ -173,6 +173,16 @@ impl Source {
         }
     }
 
+    /// What was given for a topic could not be used, and nothing is held of it: its next message that has all of it is a snapshot, too.
+    pub fn unusable(&mut self, topic: &str) {
+        match self {
+            // A server that sent a bad load sends another only when it is asked to.
+            Source::Diffusion(_) => {}
+            Source::Poll(source) => source.unusable(topic),
+            Source::Rooms(_) => {}
+        }
+    }
+
     /// Gives a topic up. Messages on their way still come.
     pub fn unfollow(&mut self, topic: &str) {
         match self {

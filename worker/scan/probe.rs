@@ -1,7 +1,9 @@
-//! `touchline probe`: one connection, step by step, with what each step found and what to change where it failed.
+//! `touchline probe`: one connection, step by step (of a polled feed, in `poll`, request by request), with what each step found and what to change where it failed.
 //!
 //! It uses the worker's own settings, connection, session and trees, so that what it finds is what a worker would find. It subscribes to the
 //! clock, the list and one match, watches for a little while, and leaves. Nothing is stored. Called by the program's `probe`.
+
+mod poll;
 
 use super::clock::Clock;
 use super::error::ScanError;
@@ -65,6 +67,9 @@ pub fn probe(
     feed: &FeedConfig,
     report: &mut dyn FnMut(Finding),
 ) -> Result<(Outcome, Probed), ScanError> {
+    if feed.kind == FeedKind::Poll {
+        return poll::probe(config, feed, report);
+    }
     let trees = trees(config, feed)?;
     let plan = Plan::new(config, feed).map_err(ScanError::config)?;
     let poll = Poll::new().map_err(ScanError::system("making the loop"))?;
@@ -288,16 +293,7 @@ impl Probe<'_> {
     }
 
     fn configured_match(&mut self) -> Result<(MatchId, Listing), Failure> {
-        let configured = self.feed.named_matches();
-        let named = configured.ids.first().cloned().or_else(|| {
-            let file = (!configured.file.is_empty()).then_some(configured.file)?;
-            let text = std::fs::read_to_string(file).ok()?;
-            text.lines()
-                .map(str::trim)
-                .find(|line| !line.is_empty() && !line.starts_with('#'))
-                .map(str::to_owned)
-        });
-        let id = named.ok_or_else(|| Failure {
+        let id = first_named(self.feed).ok_or_else(|| Failure {
             step: "list",
             found: "no list and no matches".to_owned(),
             advice: "set `list_topic`, `matches` or `matches_file`",
@@ -492,6 +488,16 @@ impl Probe<'_> {
             }
         }
     }
+}
+
+/// The first match that the configuration or its file names.
+fn first_named(feed: &FeedConfig) -> Option<String> {
+    let configured = feed.named_matches();
+    configured.ids.first().cloned().or_else(|| {
+        let file = (!configured.file.is_empty()).then_some(configured.file)?;
+        let text = std::fs::read_to_string(file).ok()?;
+        text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#')).map(str::to_owned)
+    })
 }
 
 fn missing(topic: &str) -> String {

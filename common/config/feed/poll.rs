@@ -252,8 +252,8 @@ impl PollConfig {
     }
 }
 
-/// Fills in what all feeds have: the topics; the budget, by the quota; that a match is stale no sooner than a second answer is due; and that it is given up before
-/// another worker takes it, since both would be asking.
+/// Fills in what all feeds have: the topics; the budget, by the quota; that a match is stale no sooner than a second answer is due, and is over
+/// no sooner than a last one; and that it is given up before another worker takes it, since both would be asking.
 pub(super) fn derive(feed: &mut FeedConfig) {
     let poll = &feed.poll;
     let roles = poll.roles();
@@ -273,6 +273,10 @@ pub(super) fn derive(feed: &mut FeedConfig) {
         longest.map(|(source, role)| poll.every(source, *role, Play::Scheduled)).max().unwrap_or_default();
     // What is asked for so seldom says nothing in between: it is stale once an answer is overdue.
     feed.stale_after = feed.stale_after.max(Dur(longest.saturating_mul(2).min(STALE_MAX)));
+    if poll.has_list() {
+        // How a match ended is asked for once more after it left the list.
+        feed.end_linger = feed.end_linger.max(Dur(longest.min(STALE_MAX)));
+    }
     let documents: Vec<String> = names(Role::Document).map(str::to_owned).collect();
     if per_match.is_empty() && !poll.has_list() {
         feed.diffusion.match_topics = of("{ID}").into_iter().collect();

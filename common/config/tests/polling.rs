@@ -38,6 +38,7 @@ fn the_form_of_a_source_says_what_it_is_and_the_topics_follow() {
     assert_eq!(feed.diffusion.match_topics, ["events/{ID}".parse().unwrap()]);
     assert!(feed.break_before_make && feed.matches.is_empty());
     assert_eq!(feed.stale_after, Dur::secs(120), "events are asked for each minute");
+    assert_eq!(feed.end_linger, Dur::secs(60), "and once more after their match left the list");
     assert_eq!(mistakes_of(API), Vec::<String>::new());
     let child = Config::from_child_json(&config.to_child_json().unwrap()).unwrap();
     assert_eq!(child, config);

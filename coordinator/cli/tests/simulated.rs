@@ -83,6 +83,15 @@ fn the_options_of_a_server_of_rooms() {
 }
 
 #[test]
+fn the_options_of_an_http_api() {
+    asked(&["demo", "--feed", "poll"], &["matches: 50, documents: 0, rate: 100.0, churn: 0.0, seed: 1 }"]);
+    let args = ["demo", "--feed", "poll", "--matches", "9", "--rate", "20", "--seed", "7", "--for", "5s"];
+    asked(&args, &["matches: 9, documents: 0, rate: 20.0, churn: 0.0, seed: 7 }, duration: Some(5s)"]);
+    let args = ["simulate", "--feed", "poll", "--listen", "127.0.0.1:2243", "--churn", "6"];
+    asked(&args, &["ApiOptions { listen: 127.0.0.1:2243,", "churn: 6.0,"]);
+}
+
+#[test]
 fn a_wrong_option_of_the_simulated_server_is_named_with_what_was_expected() {
     const WHOLE: &str = "expected a whole number of at least";
     for (bad, expected) in [
@@ -90,6 +99,9 @@ fn a_wrong_option_of_the_simulated_server_is_named_with_what_was_expected() {
         ("demo --feed rooms --cap 5", "--cap: a server of --feed rooms has none"),
         ("demo --feed rooms --sink redis", "expected --feed diffusion with it"),
         ("demo --feed rooms --matches 0", "--matches 0: nothing would be followed; expected at least 1"),
+        ("demo --feed poll --matches 0", "--matches 0: nothing would be followed; expected at least 1"),
+        ("demo --feed poll --cap 5", "--cap: a server of --feed poll has none"),
+        ("simulate --feed poll --truth 127.0.0.1:9", "--truth: a server of --feed poll has none"),
         ("simulate --feed rooms --login u:secret", "--login: a server of --feed rooms has none"),
         ("demo --cap 0", "expected a whole number of at least 1"),
         ("demo --cap 5000000000", "--cap: expected a number from 1 to 4294967295"),

@@ -104,7 +104,7 @@ impl Progress {
     fn messages(&self) -> u64 {
         match self.frame.judged {
             Judged::Lines { messages, .. } => messages,
-            Judged::Documents { .. } => 0,
+            Judged::Documents { .. } | Judged::Answers { .. } => 0,
         }
     }
 

@@ -4,14 +4,17 @@
 //! knows no truth. `site` starts the daemon, `feed` reads what its recorder publishes, `store` its files, `skeleton` is
 //! the limit beside it. All stamps are of the machine's monotonic clock.
 
+mod answers;
 mod client;
 mod cpu;
+mod engine;
 mod feed;
 mod hop;
 mod least;
 mod ledger;
 mod many;
 mod peers;
+mod poll;
 mod pulse;
 mod recovery;
 mod redis;
@@ -25,8 +28,10 @@ mod store;
 mod strategies;
 mod ticks;
 
+pub use engine::engine;
 pub use many::many_row;
 pub use peers::peers_row;
+pub use poll::poll_row;
 pub use recovery::recovery_row;
 pub use redis::redis_row;
 pub use rooms::rooms_row;

@@ -19,6 +19,12 @@ pub enum Behaviour {
     Cut,
     /// A page of HTML where JSON was promised.
     Html,
+    /// Neither JSON nor HTML.
+    Garbage,
+    /// So many arrays within each other.
+    Deep(usize),
+    /// A text of so many bytes.
+    Large(usize),
     /// A redirect to the same path.
     Circle,
     /// A redirect to a file of the machine.

@@ -2,7 +2,7 @@
 //! servers fail.
 //!
 //! `world` is what is true, `fault` what goes wrong, `http` the wire; here is the server, a thread for each connection. Paths:
-//! `/matches?page=N&page_size=M`, `/matches/ID`, `/catalogue/N`, and the truth at `/truth/…`. Callers: the demo, the end-to-end tests,
+//! `/matches?page=N&page_size=M`, `/matches/ID`, `/matches/ID/events`, `/catalogue/N`, and the truth at `/truth/…`. Callers: the demo, the end-to-end tests,
 //! the benchmarks.
 
 mod fault;
@@ -116,6 +116,18 @@ impl Api {
     /// # Errors
     /// When the address cannot be bound or a thread not be started.
     pub fn start(options: &ApiOptions) -> io::Result<Api> {
+        Api::begin(options, AtomicBool::new(false))
+    }
+
+    /// As [`Api::start`]; nothing changes before [`Api::resume`].
+    ///
+    /// # Errors
+    /// As [`Api::start`].
+    pub fn start_paused(options: &ApiOptions) -> io::Result<Api> {
+        Api::begin(options, AtomicBool::new(true))
+    }
+
+    fn begin(options: &ApiOptions, paused: AtomicBool) -> io::Result<Api> {
         let listener = TcpListener::bind(options.listen)?;
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
@@ -123,7 +135,7 @@ impl Api {
             behaviours: Mutex::default(),
             asked: Mutex::default(),
             connections: AtomicUsize::new(0),
-            paused: AtomicBool::new(false),
+            paused,
             stopped: AtomicBool::new(false),
         });
         let (serving, ticking, options) = (Arc::clone(&shared), Arc::clone(&shared), options.clone());
@@ -161,6 +173,21 @@ impl Api {
 
     pub fn listed(&self) -> Vec<String> {
         self.shared.world().listed()
+    }
+
+    /// What is true of a match now: its document's members, and the number of its newest change.
+    pub fn truth(&self, id: &str) -> Option<serde_json::Value> {
+        self.shared.world().truth(id)
+    }
+
+    /// A fixed document as it is now; they count from 0.
+    pub fn fixed(&self, place: usize) -> Option<serde_json::Value> {
+        self.shared.world().fixed(place)
+    }
+
+    /// Requests so far, on all paths.
+    pub fn requests(&self) -> u64 {
+        self.shared.asked().values().map(|asked| asked.requests).sum()
     }
 
     /// Each path that was asked for.
@@ -260,6 +287,8 @@ fn answer(stream: &mut TcpStream, request: &Request, shared: &Shared) -> io::Res
     let send = |stream: &mut TcpStream, response: &Response| {
         stream.write_all(&[response.head(response.body.len()), response.body.clone()].concat())
     };
+    let text =
+        |body: String| Response { body: body.into_bytes(), ..Response::json(&serde_json::Value::Null) };
     let redirect = |to: String| Response { headers: vec![("location", to)], ..Response::html(302) };
     match behaviour {
         Behaviour::Prompt => send(stream, &route(request, shared)),
@@ -288,6 +317,9 @@ fn answer(stream: &mut TcpStream, request: &Request, shared: &Shared) -> io::Res
             Err(io::ErrorKind::ConnectionAborted.into())
         }
         Behaviour::Html => send(stream, &Response::html(200)),
+        Behaviour::Garbage => send(stream, &text("[[garbage".to_owned())),
+        Behaviour::Deep(depth) => send(stream, &text("[".repeat(depth))),
+        Behaviour::Large(bytes) => send(stream, &text(format!("\"{}\"", "x".repeat(bytes)))),
         Behaviour::Circle => send(stream, &redirect(request.path.clone())),
         Behaviour::ToFile => send(stream, &redirect("file:///etc/hostname".to_owned())),
     }
@@ -304,8 +336,11 @@ fn route(request: &Request, shared: &Shared) -> Response {
     let place = request.place();
     let found = if place == "/matches" {
         Some(world.page(number("page", 1), number("page_size", PAGE)))
-    } else if let Some(id) = place.strip_prefix("/matches/") {
-        world.body(id)
+    } else if let Some(rest) = place.strip_prefix("/matches/") {
+        match rest.strip_suffix("/events") {
+            Some(id) => world.events(id),
+            None => world.body(rest),
+        }
     } else if let Some(id) = place.strip_prefix("/truth/") {
         world.truth(id)
     } else {

@@ -332,6 +332,12 @@ impl World {
         self.matches.get(id).map(ApiMatch::body)
     }
 
+    /// The happenings of a match alone.
+    pub fn events(&self, id: &str) -> Option<Value> {
+        let events: Vec<Value> = self.matches.get(id)?.happenings.iter().map(event).collect();
+        Some(json!({ "liveEvents": events }))
+    }
+
     /// A fixed document; they count from 0.
     pub fn fixed(&self, place: usize) -> Option<Value> {
         let number = self.documents.get(place)?;

@@ -1,4 +1,4 @@
-//! Reads the recorder's document feed: every delivered document goes to the oracle as it comes, however often the recorder
+//! Reads the recorder's document feed: every delivered document goes to who judges it as it comes, however often the recorder
 //! starts anew.
 //!
 //! All that knows the feed's messages is here. What cannot be read ends that
@@ -20,28 +20,56 @@ const RECORD_LIMIT: u32 = 64 * 1024 * 1024;
 /// Bytes of one read.
 const BUFFER: usize = 256 * 1024;
 
-/// An oracle that reads the feed.
-#[derive(Clone)]
-pub struct Auditor {
+/// Holds delivered documents against a truth.
+pub trait DocumentJudge: Send + 'static {
+    /// One delivered state of a match, in the order of delivery; of `whole` ones these are all sections.
+    fn delivered(&mut self, id: &str, sections: &[Section], whole: bool);
+    /// Something was delivered that cannot be read.
+    fn unreadable(&mut self, error: &str);
+}
+
+/// A judge that reads the feed, usually the oracle.
+pub struct Auditor<J = Oracle> {
     socket: PathBuf,
-    oracle: Arc<Mutex<Oracle>>,
+    oracle: Arc<Mutex<J>>,
+}
+
+impl<J> Clone for Auditor<J> {
+    fn clone(&self) -> Auditor<J> {
+        Auditor { socket: self.socket.clone(), oracle: Arc::clone(&self.oracle) }
+    }
 }
 
 impl Auditor {
     /// The environment variable that names the socket to the recorder.
     pub const VARIABLE: &str = VARIABLE;
 
+    /// As [`Auditor::judged`], by the oracle of a truth.
+    ///
+    /// # Errors
+    /// As [`Auditor::judged`].
+    pub fn start(socket: &Path, truth: Truth) -> io::Result<Auditor> {
+        Auditor::judged(socket, Oracle::new(truth))
+    }
+
+    /// What was found so far.
+    pub fn report(&self) -> OracleReport {
+        self.oracle().report().clone()
+    }
+}
+
+impl<J: DocumentJudge> Auditor<J> {
     /// Listens at `socket`, which is made anew, on a thread that ends with the program.
     ///
     /// # Errors
     /// Where the socket cannot be made, or the thread.
-    pub fn start(socket: &Path, truth: Truth) -> io::Result<Auditor> {
+    pub fn judged(socket: &Path, judge: J) -> io::Result<Auditor<J>> {
         match std::fs::remove_file(socket) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             Ok(()) | Err(_) => {}
         }
         let listener = UnixListener::bind(socket)?;
-        let auditor = Auditor { socket: socket.to_owned(), oracle: Arc::new(Mutex::new(Oracle::new(truth))) };
+        let auditor = Auditor { socket: socket.to_owned(), oracle: Arc::new(Mutex::new(judge)) };
         let shared = auditor.clone();
         // One recorder after another: the next one's store lock comes after the end of the last one's socket.
         let listen = move || listener.incoming().flatten().for_each(|stream| shared.read(stream));
@@ -54,13 +82,8 @@ impl Auditor {
         &self.socket
     }
 
-    /// What was found so far.
-    pub fn report(&self) -> OracleReport {
-        self.oracle().report().clone()
-    }
-
-    /// The oracle, for the comparison at the end.
-    pub fn oracle(&self) -> MutexGuard<'_, Oracle> {
+    /// The judge, for the comparison at the end.
+    pub fn oracle(&self) -> MutexGuard<'_, J> {
         self.oracle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

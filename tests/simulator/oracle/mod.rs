@@ -21,7 +21,7 @@ mod tests;
 
 pub use chat::{ChatReport, Names, compare_chat, settled_chat};
 pub use events::EventsReport;
-pub use feed::Auditor;
+pub use feed::{Auditor, DocumentJudge};
 pub use odds::OddsReport;
 pub use recorded::Recorded;
 pub use rooms::settled_rooms;
@@ -168,12 +168,6 @@ impl Oracle {
         }
     }
 
-    /// Something was delivered that cannot be read.
-    fn unreadable(&mut self, error: &str) {
-        self.report.mismatches += 1;
-        self.report.explained.push(format!("a message of the document feed: {error}"));
-    }
-
     /// What was checked so far.
     pub fn report(&self) -> &OracleReport {
         &self.report
@@ -230,5 +224,16 @@ impl Oracle {
         rows: impl IntoIterator<Item = &'a Value>,
     ) -> EventsReport {
         self.truth.with(|world| events::compare(world, rows, upheavals))
+    }
+}
+
+impl DocumentJudge for Oracle {
+    fn delivered(&mut self, id: &str, sections: &[Section], whole: bool) {
+        Oracle::delivered(self, id, sections, whole);
+    }
+
+    fn unreadable(&mut self, error: &str) {
+        self.report.mismatches += 1;
+        self.report.explained.push(format!("a message of the document feed: {error}"));
     }
 }

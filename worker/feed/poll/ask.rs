@@ -90,6 +90,15 @@ pub(super) struct Held {
     pub(super) values: Option<Vec<Option<String>>>,
 }
 
+impl Held {
+    /// The next answer is given as a snapshot, whatever was before.
+    pub(super) fn forget_given(&mut self) {
+        self.validators = Validators::default();
+        self.hash = None;
+        self.given = Given::No;
+    }
+}
+
 /// Whether the topic has a snapshot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Given {

@@ -282,6 +282,18 @@ impl Schedule {
         asks.any(|ask| ask.held.given == Given::Yes)
     }
 
+    /// Nothing could be made of the snapshot of a topic: its next answer is a snapshot again. A list is always given whole.
+    pub fn unusable(&mut self, topic: &str) {
+        if topic == LIST_TOPIC {
+            return;
+        }
+        for id in self.topics.get(topic).cloned().unwrap_or_default() {
+            if let Some(ask) = self.table.get_mut(id) {
+                ask.held.forget_given();
+            }
+        }
+    }
+
     /// Requests that failed, and answers that were of no use.
     pub fn errors(&self) -> u64 {
         self.errors
@@ -322,9 +334,7 @@ impl Schedule {
         }
         for id in asks {
             if let Some(ask) = self.table.get_mut(*id) {
-                ask.held.validators = Validators::default();
-                ask.held.hash = None;
-                ask.held.given = Given::No;
+                ask.held.forget_given();
             }
             self.ask_again(*id, now);
             self.hasten(*id, now);

@@ -320,6 +320,11 @@ impl Poll {
         u64::from(self.is_connected())
     }
 
+    /// As [`Schedule::unusable`].
+    pub fn unusable(&mut self, topic: &str) {
+        self.schedule.unusable(topic);
+    }
+
     /// Gives all requests up.
     pub fn close(&mut self) {
         if let Some(socket) = &mut self.socket {

@@ -5,6 +5,7 @@
 //! sources'. A body that cannot be read is an error that changes nothing.
 
 mod document;
+mod explain;
 mod find;
 mod held;
 mod incidents;
@@ -22,6 +23,7 @@ mod values;
 mod view;
 mod write;
 
+pub use explain::{Found, explain, text_at};
 pub use ops::{DeltaError, DeltaForm, Keyed};
 pub use parse::JsonError;
 pub use source::Source;

@@ -136,7 +136,11 @@ impl Worker {
                             turn.topic_changes.extend(parts.trees.owner(topic).map(TopicChange::Loaded));
                         }
                     }
+                    let unusable = loaded.is_err().then(|| String::from_utf8_lossy(topic).into_owned());
                     count(meter, loaded.map(|_| ()), &parts.feed_name);
+                    if let Some(topic) = unusable {
+                        source.unusable(&topic);
+                    }
                 }
                 Event::Delta { topic, body } => {
                     meter.heard_at = now;

@@ -107,6 +107,22 @@ fn a_document_is_given_once_and_when_it_changes() {
 }
 
 #[test]
+fn what_could_not_be_used_is_followed_by_a_snapshot() {
+    let mut world = World::new(vec![document("a", "http://h/a")]);
+    world.follow("a");
+    let first = world.wanted().unwrap();
+    let tagged = status(200, "[[garbage", &[("etag", "\"t\"")]);
+    assert_eq!(world.answer(&first, tagged), [snapshot("a", "[[garbage")]);
+    world.schedule.unusable("a");
+    assert!(!world.schedule.is_loaded("a"));
+    let second = world.later();
+    assert_eq!(second.validators.tag, None, "the whole of it is wanted");
+    assert_eq!(world.body(&second, "1"), [snapshot("a", "1")]);
+    let third = world.later();
+    assert_eq!(world.body(&third, "2"), [delta("a", "2")]);
+}
+
+#[test]
 fn an_interval_counts_from_the_start_of_a_request_and_never_overlaps() {
     let mut world = World::new(vec![document("a", "http://h/a")]);
     world.follow("a");
