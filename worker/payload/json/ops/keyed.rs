@@ -36,7 +36,7 @@ fn merge_items(target: &mut Node, items: Vec<Node>, rule: &Keyed) {
         Node::Null | Node::Array(_) | Node::Bool(_) | Node::Number(_) | Node::Text(_) | Node::Object(_) => {
             // Nothing that it could be merged into: what is removed was never there.
             let kept = items.into_iter().filter(|item| !(delta_is_keyed && is_removal(item, rule)));
-            *target = Node::Array(kept.collect());
+            *target = Node::Array(kept.map(|item| fresh(item, rule)).collect());
             return;
         }
     };
@@ -66,11 +66,18 @@ fn put(held: &mut Vec<Node>, items: Vec<Node>, rule: &Keyed) -> HashSet<usize> {
             (None, true) => {}
             (None, false) => {
                 places.insert(key, held.len());
-                held.push(item);
+                held.push(fresh(item, rule));
             }
         }
     }
     removed
+}
+
+/// An item that is not there yet, without what it removes in itself.
+fn fresh(item: Node, rule: &Keyed) -> Node {
+    let mut fresh = Node::Null;
+    merge(&mut fresh, item, rule);
+    fresh
 }
 
 fn key<'a>(item: &'a Node, rule: &Keyed) -> Option<&'a str> {

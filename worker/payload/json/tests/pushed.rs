@@ -52,3 +52,67 @@ fn a_list_may_be_a_document_that_deltas_change() {
     bed.load("l", r#"{"m":[{"id":3,"n":"D"}]}"#).unwrap();
     assert_eq!(lines(&mut bed), ["begin", "3 D", "end"]);
 }
+
+/// The book of a market as a plain replay has it: by runner, by ladder, by price.
+type Book = std::collections::BTreeMap<u64, std::collections::BTreeMap<String, Ladder>>;
+type Ladder = std::collections::BTreeMap<String, f64>;
+
+/// Applies runners; what is no ladder is left out.
+fn replay(book: &mut Book, runners: &Value) {
+    for runner in runners.as_array().unwrap() {
+        let ladders = book.entry(runner["id"].as_u64().unwrap()).or_default();
+        for (name, levels) in runner.as_object().unwrap() {
+            let Some(levels) = levels.as_array() else { continue };
+            let ladder = ladders.entry(name.clone()).or_default();
+            for level in levels {
+                let (price, size) = (level[0].as_f64().unwrap(), level[1].as_f64().unwrap());
+                match size == 0.0 {
+                    true => ladder.remove(&price.to_string()),
+                    false => ladder.insert(price.to_string(), size),
+                };
+            }
+        }
+    }
+}
+
+#[test]
+fn a_recorded_market_ends_in_the_book_of_a_plain_replay() {
+    let Some(bytes) = touchline_harness::data::bytes("exchange/market-1.200806927.jsonl") else { return };
+    let keyed = Keyed { key: "id".to_owned(), amount: "size".to_owned() };
+    let mut bed = pushed(DeltaForm::Keyed(keyed), None).following(&["1.200806927"]);
+    let (mut book, mut most) = (Book::new(), 0);
+    for (n, line) in std::str::from_utf8(&bytes).unwrap().lines().enumerate() {
+        let message: Value = serde_json::from_str(line).unwrap();
+        for change in message["mc"].as_array().unwrap() {
+            let (topic, body) = (change["id"].as_str().unwrap(), change.to_string());
+            if change["img"] == true {
+                bed.load(topic, &body).unwrap();
+                book.clear();
+            } else {
+                bed.delta(topic, &body).unwrap();
+            }
+            if !change["rc"].is_null() {
+                replay(&mut book, &change["rc"]);
+            }
+        }
+        // In the end the book is empty.
+        if n % 1_000 == 999 {
+            let mut ours = Book::new();
+            replay(&mut ours, &bed.document()["extra"]["document"]["rc"]);
+            assert_eq!(levels(ours), levels(book.clone()), "message {n}");
+            most = most.max(levels(book.clone()).len());
+        }
+    }
+    assert!(most > 100, "{most}");
+}
+
+/// Each level of a book.
+fn levels(book: Book) -> Vec<(u64, String, String, f64)> {
+    let mut all = Vec::new();
+    for (runner, ladders) in book {
+        for (name, ladder) in ladders {
+            all.extend(ladder.into_iter().map(|(price, size)| (runner, name.clone(), price, size)));
+        }
+    }
+    all
+}
