@@ -29,6 +29,9 @@ pub struct Connection {
     earlier: Option<(ResumeState, Instant)>,
     live: Option<Link>,
     list: Option<Polled>,
+    list_wish: ListWish,
+    list_next: ListState,
+    opening: Opening,
     /// What no message brings.
     pending: VecDeque<Pending>,
     /// The body of the list that was given last.
@@ -46,11 +49,25 @@ enum Pending {
     Skipped(String),
 }
 
-/// Whether the list is a first one.
+/// Whether the list is the first since it was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ListState {
     First,
     Next,
+}
+
+/// A polled list is followed while the session is open: what came before would be lost with the beginning of that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ListWish {
+    None,
+    Followed,
+}
+
+/// Whether the caller knows that the session is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Opening {
+    Shut,
+    Open,
 }
 
 impl Connection {
@@ -65,6 +82,9 @@ impl Connection {
             earlier: None,
             live: None,
             list,
+            list_wish: ListWish::None,
+            list_next: ListState::First,
+            opening: Opening::Shut,
             pending: VecDeque::new(),
             list_body: Vec::new(),
             past_errors: 0,
@@ -113,11 +133,10 @@ impl Connection {
 
     fn advance_list(&mut self, registry: &Registry, now: Instant) {
         let Some(list) = &mut self.list else { return };
-        let was_loaded = list.is_loaded();
         match list.advance(registry, now) {
             None => {}
             Some(Came::Answer(body)) => {
-                let state = if was_loaded { ListState::Next } else { ListState::First };
+                let state = std::mem::replace(&mut self.list_next, ListState::Next);
                 self.pending.push_back(Pending::List { body, state });
             }
             Some(Came::Failed(why)) => {
@@ -181,6 +200,8 @@ impl Connection {
     }
 
     fn opened(&mut self, kind: SessionKind, now: Instant) {
+        self.opening = Opening::Open;
+        self.ask_list(now);
         match (self.reconnect.opened(now), kind) {
             // Whether the server goes on shows later; what is asked for is served by then.
             (Health::Good, SessionKind::Fresh | SessionKind::Resumed) => self.tell(ConnectionEvent::Up),
@@ -199,6 +220,8 @@ impl Connection {
         let why = self.live.as_ref()?.session.why()?.clone();
         let asked = self.asked();
         let live = self.live.take()?;
+        self.opening = Opening::Shut;
+        self.drop_list();
         let waited_for = if matches!(why, LostReason::Deadline { .. }) { live.stage() } else { "" };
         let session = live.into_session();
         self.past_errors += session.errors();
@@ -233,17 +256,29 @@ impl Connection {
         self.live.iter_mut().for_each(Link::flush);
     }
 
-    /// Asks for a topic; the list, where it is polled, at once.
+    /// Asks for a topic; the list, where it is polled, at once or when the session is open.
     ///
     /// # Errors
     /// [`FollowError`]: nothing has changed then.
     pub fn follow(&mut self, topic: &str) -> Result<(), FollowError> {
         if self.is_polled(topic) {
-            let now = self.now;
-            self.list.iter_mut().for_each(|list| list.follow(now));
+            self.list_wish = ListWish::Followed;
+            self.ask_list(self.now);
             return Ok(());
         }
         self.live.as_mut().map_or(Ok(()), |live| live.session.follow(topic))
+    }
+
+    fn ask_list(&mut self, now: Instant) {
+        if self.list_wish == ListWish::Followed && self.opening == Opening::Open {
+            self.list_next = ListState::First;
+            self.list.iter_mut().for_each(|list| list.follow(now));
+        }
+    }
+
+    fn drop_list(&mut self) {
+        self.list.iter_mut().for_each(Polled::unfollow);
+        self.pending.retain(|pending| !matches!(pending, Pending::List { .. }));
     }
 
     /// As [`Connection::follow`], but goes on with what the connection before had of it.
@@ -270,7 +305,8 @@ impl Connection {
 
     pub fn unfollow(&mut self, topic: &str) {
         if self.is_polled(topic) {
-            self.list.iter_mut().for_each(Polled::unfollow);
+            self.list_wish = ListWish::None;
+            self.drop_list();
         } else if let Some(live) = &mut self.live {
             live.session.unfollow(topic);
         }
