@@ -21,8 +21,8 @@ use touchline_common::model::{Handle, Listing, MarketValue, MatchId, OddsChange,
 
 const WAKE: Token = Token(0);
 const FIRST_SOURCE: Token = Token(1);
-/// Reasons of skipped messages that are shown where nothing came.
-const REASONS: usize = 3;
+/// So many of the first messages are shown with what the configuration made of them.
+const MADE: usize = 8;
 const LOAD_DEADLINE: Duration = Duration::from_secs(10);
 const WATCH: Duration = Duration::from_secs(3);
 /// What to look at when the server refuses the login, or the session after it.
@@ -119,6 +119,8 @@ struct Seen {
     bytes: usize,
     deltas: u64,
     skipped: Vec<String>,
+    /// What the first messages were taken for.
+    made: Vec<String>,
     listed: Vec<(MatchId, Listing)>,
     list_loaded: bool,
 }
@@ -126,6 +128,24 @@ struct Seen {
 impl Seen {
     fn note_skipped<T, E: ToString>(&mut self, outcome: Result<T, E>) {
         self.skipped.extend(outcome.err().map(|error| error.to_string()));
+    }
+}
+
+/// What a message was taken for; none of what is none.
+fn made_of(event: &Event<'_>) -> Option<String> {
+    let of = |what: &str, topic: &[u8], body: &[u8]| {
+        Some(format!("{what} of '{}', {} bytes", topic.escape_ascii(), body.len()))
+    };
+    match event {
+        Event::Snapshot { topic, body } => of("a snapshot", topic, body),
+        Event::Delta { topic, body } => of("a delta", topic, body),
+        Event::Removed { topic } => Some(format!("the end of '{}'", topic.escape_ascii())),
+        Event::Status { topic, status } => {
+            Some(format!("a refusal of '{}': {}", topic.escape_ascii(), status.escape_ascii()))
+        }
+        Event::Skipped(why) => Some(why.clone()),
+        Event::Interrupted { topic, why } => Some(format!("'{}': {why}", topic.escape_ascii())),
+        Event::Connection(_) | Event::Unchanged { .. } | Event::Refused { .. } | Event::QueueDepth(_) => None,
     }
 }
 
@@ -338,6 +358,10 @@ impl Probe<'_> {
         let found = format!("{id} ({name}): loaded from {named}, {} bytes", self.seen.bytes);
         self.report(step, Outcome::Good, found, "");
         self.watch();
+        if self.feed.kind == FeedKind::Push {
+            let made = std::mem::take(&mut self.seen.made).join("; ");
+            self.report("messages", Outcome::Good, made, "");
+        }
         let mut sections = Vec::new();
         self.trees.render_whole(slot, &mut self.markets, &mut sections);
         self.probed.sections =
@@ -361,11 +385,8 @@ impl Probe<'_> {
             Some(why) => format!("{}: {why}", missing(topics)),
             None => missing(topics),
         };
-        let mut reasons: Vec<&str> = self.seen.skipped.iter().map(String::as_str).collect();
-        reasons.dedup();
-        if !reasons.is_empty() {
-            reasons.truncate(REASONS);
-            found.push_str(&format!("; skipped: {}", reasons.join("; ")));
+        if self.feed.kind == FeedKind::Push && !self.seen.made.is_empty() {
+            found.push_str(&format!("; what came: {}", self.seen.made.join("; ")));
         }
         Failure { step, found, advice }
     }
@@ -450,6 +471,9 @@ impl Probe<'_> {
         let Probe { source, trees, seen, follows, .. } = self;
         let mut permit_needed = false;
         while let Some(event) = source.next_event(now) {
+            if seen.made.len() < MADE {
+                seen.made.extend(made_of(&event));
+            }
             match event {
                 Event::Connection(ConnectionEvent::PermitNeeded) => permit_needed = true,
                 Event::Connection(ConnectionEvent::Connected) => seen.connected = true,

@@ -22,6 +22,7 @@ use crate::feed::{ConnectionEvent, Event, FollowError, SessionKind};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 use touchline_common::config::{MessageTemplate, Of};
@@ -54,11 +55,21 @@ pub(super) enum Form {
     Binary,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) enum Outgoing {
     Text(String),
     /// A WebSocket ping.
     Ping,
+}
+
+/// Without the text, which may have a password.
+impl fmt::Debug for Outgoing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => write!(f, "Text({} bytes)", text.len()),
+            Self::Ping => f.write_str("Ping"),
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

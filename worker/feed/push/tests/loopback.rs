@@ -129,25 +129,17 @@ impl Client {
 
     fn take(&mut self, now: Instant) {
         loop {
-            let (mut connected, mut permit) = (None, None);
             let line = match self.connection.next_event(now) {
                 None => return,
-                Some(Event::Connection(ConnectionEvent::PermitNeeded)) => {
-                    permit = Some(());
-                    "permit".to_owned()
-                }
-                Some(Event::Connection(ConnectionEvent::Connected)) => {
-                    connected = Some(());
-                    "connected".to_owned()
-                }
+                Some(Event::Connection(ConnectionEvent::PermitNeeded)) => "permit".to_owned(),
+                Some(Event::Connection(ConnectionEvent::Connected)) => "connected".to_owned(),
                 Some(Event::Connection(ConnectionEvent::Up)) => "up".to_owned(),
                 Some(Event::Connection(ConnectionEvent::Lost(loss))) => format!("lost {loss}"),
                 Some(other) => line(&other),
             };
-            if permit.is_some() {
+            if line == "permit" {
                 self.connection.permit(now);
-            }
-            if connected.is_some() {
+            } else if line == "connected" {
                 for topic in &self.topics {
                     self.connection.keep(topic).unwrap();
                 }
