@@ -83,6 +83,13 @@ pub(super) struct Topic {
     renewed_at: Option<Instant>,
 }
 
+impl Topic {
+    /// Whether it is asked for again as soon as the rates allow.
+    fn is_queued(&self) -> bool {
+        self.state == TopicState::Again && self.until.is_none()
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Answer {
     Awaited { asks: u32 },
@@ -212,7 +219,7 @@ impl Subscriptions {
 
     /// A topic that was sent is given up and asked for again as soon as the rates allow.
     pub(super) fn ask_again(&mut self, name: &str) {
-        let Some(topic) = self.held.get_mut(name) else { return };
+        let Some(topic) = self.held.get_mut(name).filter(|topic| !topic.is_queued()) else { return };
         topic.state = TopicState::Again;
         if topic.answer == Answer::Came {
             topic.answer = Answer::Awaited { asks: 0 };
@@ -225,7 +232,7 @@ impl Subscriptions {
 
     /// Something of a topic is missing: a fresh snapshot is asked for, soon.
     pub(super) fn renew(&mut self, name: &str, now: Instant) {
-        let Some(topic) = self.held.get_mut(name) else { return };
+        let Some(topic) = self.held.get_mut(name).filter(|topic| !topic.is_queued()) else { return };
         let is_forgotten = |at: Instant| now.saturating_duration_since(at) >= RENEWALS_FORGOTTEN;
         if topic.renewed_at.is_none_or(is_forgotten) {
             topic.renewals = 0;

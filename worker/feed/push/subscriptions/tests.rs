@@ -88,3 +88,34 @@ fn what_is_not_answered_is_asked_for_again_ever_more_seldom() {
     assert!(within(0, 5) && within(1, 10) && within(2, 20) && within(3, 40) && within(4, 60), "{waits:?}");
     assert_eq!(subscriptions.unanswered(), 1);
 }
+
+#[test]
+fn a_topic_waits_in_one_place_however_often_it_is_asked_for() {
+    let now = Instant::now();
+    let mut subscriptions = Subscriptions::new(settings(), HashMap::default(), now);
+    subscriptions.follow("a").unwrap();
+    assert!(subscriptions.next_request(1, now).is_some());
+    subscriptions.loaded("a");
+    subscriptions.follow("a").unwrap();
+    subscriptions.follow("a").unwrap();
+    subscriptions.renew("a", now);
+    let mut requests = Vec::new();
+    for second in 1..10 {
+        requests.extend(subscriptions.next_request(2, now + Duration::from_secs(second)));
+        subscriptions.loaded("a");
+    }
+    assert_eq!(requests, [Request::Leave(names(&["a"])), Request::Ask(names(&["a"]))]);
+    for wait in [0, 500, 1_000, 2_000] {
+        let now = now + Duration::from_secs(20);
+        subscriptions.renew("a", now);
+        let until = now + Duration::from_millis(wait);
+        let early = until.checked_sub(Duration::from_millis(1)).filter(|early| *early >= now);
+        assert_eq!(early.and_then(|early| subscriptions.next_request(3, early)), None, "{wait}");
+        assert_eq!(subscriptions.next_request(3, until), Some(Request::Leave(names(&["a"]))), "{wait}");
+        assert_eq!(
+            subscriptions.next_request(3, until + Duration::from_millis(200)),
+            Some(Request::Ask(names(&["a"])))
+        );
+        subscriptions.loaded("a");
+    }
+}
