@@ -39,7 +39,9 @@ impl fmt::Display for Skip {
             Self::Unpack(error) => error.fmt(f),
             Self::NotUtf8 => f.write_str("a message that is no UTF-8"),
             Self::NotJson => f.write_str("a message that is no JSON"),
-            Self::NoItems => f.write_str("a message without items; check `items`, or add it to `ignored`"),
+            Self::NoItems => f.write_str(
+                "a message without items; check `items`, or add it to `ignored` with of = \"message\"",
+            ),
             Self::NoTopic => f.write_str("an item without a topic; check `topic`, or add it to `ignored`"),
             Self::UnknownKind => {
                 f.write_str("an item of no known kind; check `snapshot` and `delta`, or add it to `ignored`")
