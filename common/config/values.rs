@@ -7,6 +7,7 @@ mod diffusion;
 mod feed;
 mod gateway;
 mod poll;
+mod push;
 mod reading;
 mod rooms;
 mod socket;

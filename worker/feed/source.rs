@@ -6,7 +6,7 @@
 
 use super::error::FollowError;
 use super::event::{Event, TakeReceived};
-use super::{diffusion, poll, rooms};
+use super::{diffusion, poll, push, rooms};
 use crate::net::Readiness;
 use mio::{Registry, Token, Waker};
 use std::sync::Arc;
@@ -19,6 +19,7 @@ use touchline_common::model::Listing;
 pub enum Plan {
     Diffusion(Box<diffusion::Plan>),
     Poll(Box<poll::Plan>),
+    Push(Box<push::Plan>),
     Rooms(Box<rooms::Plan>),
 }
 
@@ -31,7 +32,8 @@ impl Plan {
         match feed.kind {
             FeedKind::Poll => poll::Plan::new(config, feed).map(|plan| Plan::Poll(Box::new(plan))),
             FeedKind::Rooms => rooms::Plan::new(config, feed).map(|plan| Plan::Rooms(Box::new(plan))),
-            FeedKind::Diffusion | FeedKind::Push => {
+            FeedKind::Push => push::Plan::new(config, feed).map(|plan| Plan::Push(Box::new(plan))),
+            FeedKind::Diffusion => {
                 diffusion::Plan::new(config, feed).map(|plan| Plan::Diffusion(Box::new(plan)))
             }
         }
@@ -42,6 +44,7 @@ impl Plan {
 pub enum Source {
     Diffusion(Box<diffusion::Connection>),
     Poll(Box<poll::Poll>),
+    Push(Box<push::Connection>),
     Rooms(Box<rooms::Rooms>),
 }
 
@@ -53,6 +56,7 @@ impl Source {
                 Source::Diffusion(Box::new(diffusion::Connection::new(*plan, first, waker, now)))
             }
             Plan::Poll(plan) => Source::Poll(Box::new(poll::Poll::new(*plan, first, waker, now))),
+            Plan::Push(plan) => Source::Push(Box::new(push::Connection::new(*plan, first, waker, now))),
             Plan::Rooms(plan) => Source::Rooms(Box::new(rooms::Rooms::new(*plan, first, waker, now))),
         }
     }
@@ -62,6 +66,7 @@ impl Source {
         match self {
             Source::Diffusion(source) => source.note(token, readiness),
             Source::Poll(source) => source.note(token, readiness),
+            Source::Push(source) => source.note(token, readiness),
             Source::Rooms(source) => source.note(token, readiness),
         }
     }
@@ -71,6 +76,7 @@ impl Source {
         match self {
             Source::Diffusion(source) => source.deadline(),
             Source::Poll(source) => source.deadline(),
+            Source::Push(source) => source.deadline(),
             Source::Rooms(source) => source.deadline(),
         }
     }
@@ -80,6 +86,7 @@ impl Source {
         match self {
             Source::Diffusion(source) => source.advance(registry, now),
             Source::Poll(source) => source.advance(registry, now),
+            Source::Push(source) => source.advance(registry, now),
             Source::Rooms(source) => source.advance(registry, now),
         }
     }
@@ -89,6 +96,7 @@ impl Source {
         match self {
             Source::Diffusion(source) => source.read(now),
             Source::Poll(source) => source.read(now),
+            Source::Push(source) => source.read(),
             Source::Rooms(source) => source.read(now),
         }
     }
@@ -99,6 +107,7 @@ impl Source {
         match self {
             Source::Diffusion(source) => source.next_event(now),
             Source::Poll(source) => source.next_event(),
+            Source::Push(source) => source.next_event(now),
             Source::Rooms(source) => source.next_event(now),
         }
     }
@@ -109,6 +118,8 @@ impl Source {
         match self {
             Source::Diffusion(source) => source.look_ahead(),
             Source::Poll(_) => None,
+            // Of a message's items the topics are known once it was searched.
+            Source::Push(_) => None,
             // What shares a frame is known only once it is unpacked.
             Source::Rooms(_) => None,
         }
@@ -119,6 +130,7 @@ impl Source {
         match self {
             Source::Diffusion(source) => source.is_drained(),
             Source::Poll(source) => source.is_drained(),
+            Source::Push(source) => source.is_drained(),
             Source::Rooms(source) => source.is_drained(),
         }
     }
@@ -128,6 +140,7 @@ impl Source {
         match self {
             Source::Diffusion(source) => source.flush(),
             Source::Poll(source) => source.flush(),
+            Source::Push(source) => source.flush(),
             Source::Rooms(source) => source.flush(),
         }
     }
@@ -141,6 +154,7 @@ impl Source {
         match self {
             Source::Diffusion(source) => source.follow(topic),
             Source::Poll(source) => source.follow(topic),
+            Source::Push(source) => source.follow(topic),
             Source::Rooms(source) => source.follow(topic),
         }
     }
@@ -151,7 +165,18 @@ impl Source {
         match self {
             Source::Diffusion(source) => source.keep(topic),
             Source::Poll(source) => source.keep(topic),
+            Source::Push(source) => source.keep(topic),
             Source::Rooms(source) => source.keep(topic),
+        }
+    }
+
+    /// A delta of `topic` cannot be applied, so what is held of it is no longer what the server has: a fresh snapshot is asked for, where
+    /// that is the source's to do.
+    pub fn renew(&mut self, topic: &str, now: Instant) {
+        match self {
+            Source::Push(source) => source.renew(topic, now),
+            // These have their audits, or only whole answers.
+            Source::Diffusion(_) | Source::Poll(_) | Source::Rooms(_) => {}
         }
     }
 
@@ -160,7 +185,7 @@ impl Source {
         match self {
             Source::Diffusion(_) => {}
             Source::Poll(source) => source.expect(topic, listing),
-            Source::Rooms(_) => {}
+            Source::Push(_) | Source::Rooms(_) => {}
         }
     }
 
@@ -169,7 +194,7 @@ impl Source {
         match self {
             Source::Diffusion(_) => {}
             Source::Poll(source) => source.listed(topic, listing),
-            Source::Rooms(_) => {}
+            Source::Push(_) | Source::Rooms(_) => {}
         }
     }
 
@@ -179,6 +204,8 @@ impl Source {
             // A server that sent a bad load sends another only when it is asked to.
             Source::Diffusion(_) => {}
             Source::Poll(source) => source.unusable(topic),
+            // Its next delta asks for another snapshot.
+            Source::Push(_) => {}
             Source::Rooms(_) => {}
         }
     }
@@ -188,6 +215,7 @@ impl Source {
         match self {
             Source::Diffusion(source) => source.unfollow(topic),
             Source::Poll(source) => source.unfollow(topic),
+            Source::Push(source) => source.unfollow(topic),
             Source::Rooms(source) => source.unfollow(topic),
         }
     }
@@ -196,6 +224,7 @@ impl Source {
         match self {
             Source::Diffusion(source) => source.is_connected(),
             Source::Poll(source) => source.is_connected(),
+            Source::Push(source) => source.is_connected(),
             Source::Rooms(source) => source.is_connected(),
         }
     }
@@ -205,6 +234,7 @@ impl Source {
         match self {
             Source::Diffusion(source) => source.is_loaded(topic),
             Source::Poll(source) => source.is_loaded(topic),
+            Source::Push(source) => source.is_loaded(topic),
             Source::Rooms(source) => source.is_loaded(topic),
         }
     }
@@ -213,6 +243,7 @@ impl Source {
         match self {
             Source::Diffusion(source) => source.asked(),
             Source::Poll(source) => source.asked(),
+            Source::Push(source) => source.asked(),
             Source::Rooms(source) => source.asked(),
         }
     }
@@ -222,6 +253,7 @@ impl Source {
         match self {
             Source::Diffusion(source) => source.unanswered(),
             Source::Poll(_) => 0,
+            Source::Push(source) => source.unanswered(),
             // A room that is not answered is lost, and joined anew.
             Source::Rooms(_) => 0,
         }
@@ -241,6 +273,7 @@ impl Source {
         match self {
             Source::Diffusion(source) => source.receive_queue(),
             Source::Poll(source) => source.receive_queue(),
+            Source::Push(source) => source.receive_queue(),
             Source::Rooms(source) => source.receive_queue(),
         }
     }
@@ -250,6 +283,7 @@ impl Source {
         match self {
             Source::Diffusion(source) => source.errors(),
             Source::Poll(source) => source.errors(),
+            Source::Push(source) => source.errors(),
             Source::Rooms(source) => source.errors(),
         }
     }
@@ -259,6 +293,7 @@ impl Source {
         match self {
             Source::Diffusion(source) => source.keep_received(),
             Source::Poll(_) => {}
+            Source::Push(_) => {}
             Source::Rooms(source) => source.keep_received(),
         }
     }
@@ -269,6 +304,7 @@ impl Source {
         match self {
             Source::Diffusion(source) => source.take_received(take),
             Source::Poll(_) => {}
+            Source::Push(_) => {}
             Source::Rooms(source) => source.take_received(take),
         }
     }
@@ -278,6 +314,7 @@ impl Source {
         match self {
             Source::Diffusion(source) => source.connections(),
             Source::Poll(source) => source.connections(),
+            Source::Push(source) => source.connections(),
             Source::Rooms(source) => source.connections(),
         }
     }
@@ -287,6 +324,7 @@ impl Source {
         match self {
             Source::Diffusion(source) => source.permit(now),
             Source::Poll(source) => source.permit(now),
+            Source::Push(source) => source.permit(now),
             Source::Rooms(source) => source.permit(now),
         }
     }
@@ -296,6 +334,7 @@ impl Source {
         match self {
             Source::Diffusion(source) => source.heartbeat(every),
             Source::Poll(_) => {}
+            Source::Push(_) => {}
             // Rooms have a heartbeat of their own.
             Source::Rooms(_) => {}
         }
@@ -306,6 +345,7 @@ impl Source {
         match self {
             Source::Diffusion(source) => source.close(),
             Source::Poll(source) => source.close(),
+            Source::Push(source) => source.close(),
             Source::Rooms(source) => source.close(),
         }
     }

@@ -79,7 +79,7 @@ impl Worker {
                 let (packets, messages) = plan.limits();
                 Wire::Rooms(Rooms::new(packets, messages))
             }
-            Plan::Poll(_) => {
+            Plan::Poll(_) | Plan::Push(_) => {
                 return Err(format!(
                     "{}: recordings of feeds of kind {} cannot be replayed",
                     feed.name,

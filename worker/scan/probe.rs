@@ -23,6 +23,8 @@ use touchline_common::model::{Handle, Listing, MarketValue, MatchId, OddsChange,
 
 const WAKE: Token = Token(0);
 const FIRST_SOURCE: Token = Token(1);
+/// So many of the first messages are shown with what the configuration made of them.
+const MADE: usize = 8;
 const LOAD_DEADLINE: Duration = Duration::from_secs(10);
 const WATCH: Duration = Duration::from_secs(3);
 /// What to look at when the server refuses the login, or the session after it.
@@ -122,6 +124,8 @@ struct Seen {
     bytes: usize,
     deltas: u64,
     skipped: Vec<String>,
+    /// What the first messages were taken for.
+    made: Vec<String>,
     listed: Vec<(MatchId, Listing)>,
     list_loaded: bool,
 }
@@ -129,6 +133,24 @@ struct Seen {
 impl Seen {
     fn note_skipped<T, E: ToString>(&mut self, outcome: Result<T, E>) {
         self.skipped.extend(outcome.err().map(|error| error.to_string()));
+    }
+}
+
+/// What a message was taken for; none of what is none.
+fn made_of(event: &Event<'_>) -> Option<String> {
+    let of = |what: &str, topic: &[u8], body: &[u8]| {
+        Some(format!("{what} of '{}', {} bytes", topic.escape_ascii(), body.len()))
+    };
+    match event {
+        Event::Snapshot { topic, body } => of("a snapshot", topic, body),
+        Event::Delta { topic, body } => of("a delta", topic, body),
+        Event::Removed { topic } => Some(format!("the end of '{}'", topic.escape_ascii())),
+        Event::Status { topic, status } => {
+            Some(format!("a refusal of '{}': {}", topic.escape_ascii(), status.escape_ascii()))
+        }
+        Event::Skipped(why) => Some(why.clone()),
+        Event::Interrupted { topic, why } => Some(format!("'{}': {why}", topic.escape_ascii())),
+        Event::Connection(_) | Event::Unchanged { .. } | Event::Refused { .. } | Event::QueueDepth(_) => None,
     }
 }
 
@@ -332,6 +354,10 @@ impl Probe<'_> {
         let found = format!("{id} ({name}): loaded from {named}, {} bytes", self.seen.bytes);
         self.report(step, Outcome::Good, found, "");
         self.watch();
+        if self.feed.kind == FeedKind::Push {
+            let made = std::mem::take(&mut self.seen.made).join("; ");
+            self.report("messages", Outcome::Good, made, "");
+        }
         let mut sections = Vec::new();
         self.trees.render_whole(slot, &mut self.markets, &mut sections);
         self.probed.sections =
@@ -344,14 +370,20 @@ impl Probe<'_> {
         let step = "match";
         let advice = match self.feed.kind {
             FeedKind::Rooms => "check `url`, the room's id, and what `auth_file` has",
-            FeedKind::Diffusion | FeedKind::Poll | FeedKind::Push => {
+            FeedKind::Push => {
+                "check `subscribe`, and what messages mean: `items`, `topic`, `snapshot`, `delta`"
+            }
+            FeedKind::Diffusion | FeedKind::Poll => {
                 "check `match_topics` (this match may also have no page of its own: try again), and `payload`"
             }
         };
-        let found = match self.seen.interrupted.take() {
+        let mut found = match self.seen.interrupted.take() {
             Some(why) => format!("{}: {why}", missing(topics)),
             None => missing(topics),
         };
+        if self.feed.kind == FeedKind::Push && !self.seen.made.is_empty() {
+            found.push_str(&format!("; what came: {}", self.seen.made.join("; ")));
+        }
         Failure { step, found, advice }
     }
 
@@ -435,6 +467,9 @@ impl Probe<'_> {
         let Probe { source, trees, seen, follows, .. } = self;
         let mut permit_needed = false;
         while let Some(event) = source.next_event(now) {
+            if seen.made.len() < MADE {
+                seen.made.extend(made_of(&event));
+            }
             match event {
                 Event::Connection(ConnectionEvent::PermitNeeded) => permit_needed = true,
                 Event::Connection(ConnectionEvent::Connected) => seen.connected = true,

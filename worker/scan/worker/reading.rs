@@ -108,6 +108,7 @@ impl Worker {
             raw.mark(received.wall_us, connections, &Mark::Interrupted { topic, unheard_us });
         };
         let mut heartbeat = None;
+        let mut broken: Vec<String> = Vec::new();
         let change = loop {
             if let Some(mut upcoming) = source.look_ahead() {
                 parts.trees.expect(&mut upcoming);
@@ -146,6 +147,9 @@ impl Worker {
                     meter.heard_at = now;
                     meter.counted.diffs += 1;
                     let applied = parts.trees.delta(topic, body, received, &mut reporter);
+                    if let Err(TreeError::Delta { topic, .. }) = &applied {
+                        broken.push(topic.clone());
+                    }
                     count(meter, applied, &parts.feed_name);
                 }
                 Event::Unchanged { topic } => {
@@ -212,6 +216,9 @@ impl Worker {
         matches.at_none();
         if let Some(every) = heartbeat {
             source.heartbeat(every);
+        }
+        for topic in broken {
+            source.renew(&topic, now);
         }
         // Before the matches are reported whose loads made it so.
         if change == Some(ConnectionEvent::Up) {

@@ -3,7 +3,6 @@
 //! An item is an object with the member `key`, or a pair `[key, amount]`. One that comes is merged into the one with its key, or stands
 //! behind the others; with an amount of zero or `null` it is removed. Arrays of anything else are replaced whole.
 
-use super::merge::deep_merge;
 use crate::payload::json::node::Node;
 use std::collections::{HashMap, HashSet};
 
@@ -37,7 +36,7 @@ fn merge_items(target: &mut Node, items: Vec<Node>, rule: &Keyed) {
         Node::Null | Node::Array(_) | Node::Bool(_) | Node::Number(_) | Node::Text(_) | Node::Object(_) => {
             // Nothing that it could be merged into: what is removed was never there.
             let kept = items.into_iter().filter(|item| !(delta_is_keyed && is_removal(item, rule)));
-            *target = Node::Array(kept.collect());
+            *target = Node::Array(kept.map(|item| fresh(item, rule)).collect());
             return;
         }
     };
@@ -62,16 +61,23 @@ fn put(held: &mut Vec<Node>, items: Vec<Node>, rule: &Keyed) -> HashSet<usize> {
                 places.remove(&key);
                 removed.extend(place);
             }
-            // A pair is replaced, an object merged.
-            (Some(held), false) => deep_merge(held, item),
+            // A pair is replaced, since its own items are not keyed; an object is merged, with what is keyed in it.
+            (Some(held), false) => merge(held, item, rule),
             (None, true) => {}
             (None, false) => {
                 places.insert(key, held.len());
-                held.push(item);
+                held.push(fresh(item, rule));
             }
         }
     }
     removed
+}
+
+/// An item that is not there yet, without what it removes in itself.
+fn fresh(item: Node, rule: &Keyed) -> Node {
+    let mut fresh = Node::Null;
+    merge(&mut fresh, item, rule);
+    fresh
 }
 
 fn key<'a>(item: &'a Node, rule: &Keyed) -> Option<&'a str> {
