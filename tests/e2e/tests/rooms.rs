@@ -132,6 +132,8 @@ fn a_room_that_refuses_is_shown_as_refused_and_is_not_hammered() {
             (room_state(&site, refused)? == "refused").then_some(())
         });
         let joins = |site: &RoomSite| site.server.report().joins.get(&refused).copied().unwrap_or(0);
+        // The server's report is of its last tick.
+        site.wait_for_lines(500);
         let before = joins(&site);
         assert!((3..=most).contains(&before), "{before} joins before it was given up");
         site.wait_for_lines(500);

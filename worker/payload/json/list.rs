@@ -10,6 +10,7 @@ use super::ops::Tree;
 use super::source::{ListDocument, Source};
 use super::values;
 use super::view::{joined, sport_id, state, stated};
+use super::write::to_text;
 use crate::payload::sport::Sport;
 use crate::payload::{Limits, Result, TreeError};
 use foldhash::quality::FixedState;
@@ -209,7 +210,12 @@ impl List {
             period: at(&reading.period).map(own),
             in_play: state(entry, reading).is_some_and(is_in_play),
             starts_at: at(&reading.time).and_then(values::time).map(|micros| micros.div_euclid(1_000_000)),
-            attributes: self.names.iter().filter_map(|name| attribute(entry, name, id)).collect(),
+            attributes: self
+                .names
+                .iter()
+                .filter_map(|name| attribute(entry, name, id))
+                .chain([seal(entry)])
+                .collect(),
         }
     }
 }
@@ -219,6 +225,11 @@ fn attribute(entry: &Node, name: &str, id: &MatchId) -> Option<(String, String)>
     let stated = entry.member(name).and_then(Node::scalar);
     let value = stated.or_else(|| (name == "ID").then(|| id.as_str()))?;
     Some((name.to_owned(), value.to_owned()))
+}
+
+/// Stands for all that the entry says, so that who follows the match learns of any change in it. No template can name it.
+fn seal(entry: &Node) -> (String, String) {
+    (String::new(), format!("{:016x}", FixedState::default().hash_one(to_text(entry))))
 }
 
 fn id(entry: &Node, source: &Source) -> Option<MatchId> {

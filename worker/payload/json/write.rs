@@ -32,7 +32,6 @@ pub(super) fn write(node: &Node, out: &mut Json) {
     }
 }
 
-#[cfg(test)]
 pub(super) fn to_text(node: &Node) -> String {
     let mut out = Json::default();
     write(node, &mut out);

@@ -60,8 +60,10 @@ fn a_listing_has_what_the_entry_states() {
     assert_eq!(id.as_str(), "12345678901234567890");
     let attributes = [("ID", "12345678901234567890"), ("slug", "a-b")];
     let some = |text: &str| Some(text.to_owned());
+    let mut listing = listing.clone();
+    assert_eq!(listing.attributes.pop().map(|(name, _)| name), some(""), "what stands for the whole entry");
     assert_eq!(
-        *listing,
+        listing,
         Listing {
             name: some("A v B"),
             sport_id: some("1"),
@@ -94,6 +96,9 @@ fn a_load_reports_all_and_a_delta_what_is_another() {
     bed.delta("list", &list(json!([entry(2, "b2")]), json!([entry(3, "d"), entry(1, "e"), entry(4, "f")])))
         .unwrap();
     assert_eq!(lines(&mut bed), ["2 b2", "1 e", "4 f"], "one that another source has now is the same");
+    let unread = json!({"id": 2, "title": "b2", "viewers": 7});
+    bed.delta("list", &list(json!([unread]), json!([entry(3, "d"), entry(1, "e"), entry(4, "f")]))).unwrap();
+    assert_eq!(lines(&mut bed), ["2 b2"], "its own requests follow any change of its entry");
     bed.delta("list", &list(json!([]), json!([]))).unwrap();
     assert_eq!(lines(&mut bed), ["1 gone", "2 gone", "3 gone", "4 gone"]);
     bed.load("list", &list(json!([entry(1, "a")]), json!([]))).unwrap();
