@@ -80,17 +80,11 @@ fn read(document: &Spanned<DeTable<'_>>) -> (Option<Config>, Vec<Place>, Vec<Mis
         };
         let span = error.span().unwrap_or(0..0);
         let place = remove(rest.get_mut(), &span);
-        let (message, expected) = match place.as_ref().and_then(Place::feed_key) {
-            Some(key)
-                if unbuilt::FEED_KEYS.contains(&key) && error.message().starts_with("unknown field") =>
-            {
-                (unbuilt::not_in_this_build(key), "expected it to be left out".to_owned())
-            }
-            Some(_) | None if is_single_feed(place.as_ref(), error.message()) => {
-                let message = "`[feed]` is a single table, but there may be several feeds";
-                (message.to_owned(), "write `[[feed]]`".to_owned())
-            }
-            Some(_) | None => reworded(error.message()),
+        let (message, expected) = if is_single_feed(place.as_ref(), error.message()) {
+            let message = "`[feed]` is a single table, but there may be several feeds";
+            (message.to_owned(), "write `[[feed]]`".to_owned())
+        } else {
+            reworded(error.message())
         };
         let setting = place.as_ref().map(Place::to_string).unwrap_or_default();
         mistakes.push(Mistake { setting, message, expected, span, ..Mistake::default() });

@@ -28,14 +28,6 @@ impl Place {
         Self(vec![Step::Key("feed".to_owned()), Step::Index(index), Step::Key(key.to_owned())])
     }
 
-    /// The key of a `[[feed]]` that this is.
-    pub(super) fn feed_key(&self) -> Option<&str> {
-        match self.0.as_slice() {
-            [Step::Key(table), Step::Index(_), Step::Key(key)] if table == "feed" => Some(key),
-            _ => None,
-        }
-    }
-
     /// `key` in the table that this is.
     pub(super) fn child(mut self, key: &str) -> Self {
         self.0.push(Step::Key(key.to_owned()));

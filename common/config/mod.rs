@@ -12,6 +12,8 @@ mod feed;
 mod headers;
 mod locate;
 mod mask;
+mod message_template;
+mod one_or_several;
 mod pointer;
 mod report;
 mod secret;
@@ -34,6 +36,10 @@ pub use check::nearest;
 pub use child::read_password;
 pub use dirs::User;
 pub use feed::{
+    Alive, Answer, Heartbeat, HeartbeatConfig, KeyedBy, Merge, Of, Packed, PushConfig, PushList, PushLogin,
+    Reply, Resume, Sequence, SequenceRule, When,
+};
+pub use feed::{
     ClockReading, EventReading, ExtraRule, Listed, MarketReading, Ordered, Reading, SidesReading, StatReading,
 };
 pub use feed::{
@@ -42,6 +48,8 @@ pub use feed::{
     Users, WaitingKey,
 };
 pub use headers::Headers;
+pub use message_template::{MessagePart, MessagePlace, MessageTemplate, escape_json};
+pub use one_or_several::{Tables, Words};
 pub use pointer::{Pointer, PointerError, PointerStep, Pointers, TextOrPointer};
 pub use report::{ConfigErrors, Mistake};
 pub use secret::{REDACTED, Secret};

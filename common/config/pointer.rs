@@ -33,6 +33,11 @@ pub struct Pointer {
 }
 
 impl Pointer {
+    /// To a member whose name needs no escape.
+    pub(super) fn member(name: &str) -> Pointer {
+        Pointer { text: format!("/{name}"), steps: vec![PointerStep::Member(name.to_owned())] }
+    }
+
     pub fn as_str(&self) -> &str {
         &self.text
     }

@@ -3,6 +3,7 @@
 mod connections;
 mod mistakes;
 mod polling;
+mod push;
 mod reading;
 mod rooms;
 mod secrets;

@@ -5,44 +5,14 @@
 
 use super::Config;
 use super::check::Findings;
-use super::feed::FeedKind;
 use super::locate::Place;
 use super::sections::{LimitsConfig, SandboxConfig, SandboxMode};
 use super::streams::StreamsConfig;
 use serde::Serialize;
 
-/// Keys of a `[[feed]]` of a kind that is not built: there is no section yet that could read them.
-pub(super) const FEED_KEYS: &[&str] = &[
-    "login",
-    "subscribe",
-    "unsubscribe",
-    "acknowledged",
-    "refused",
-    "topic",
-    "snapshot",
-    "delta",
-    "merge",
-    "sequence",
-    "resume",
-    "batch",
-];
-
 const LEFT_OUT: &str = "expected it to be left out";
 
 pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
-    for (index, feed) in config.feed.iter().enumerate() {
-        match feed.kind {
-            FeedKind::Diffusion | FeedKind::Rooms | FeedKind::Poll => {}
-            FeedKind::Push => {
-                refuse(
-                    &Place::feed(index, "kind"),
-                    "kind",
-                    "expected \"diffusion\", \"poll\" or \"rooms\"",
-                    findings,
-                );
-            }
-        }
-    }
     if config.limits.coalesce != LimitsConfig::default().coalesce {
         refuse(&Place::key("limits", "coalesce"), "coalesce", "expected \"auto\"", findings);
     }
@@ -74,9 +44,5 @@ fn refuse_all<T: Default + Serialize>(name: &str, table: &T, findings: &mut Find
 }
 
 fn refuse(place: &Place, key: &str, expected: &str, findings: &mut Findings<'_>) {
-    findings.add(place, not_in_this_build(key), expected);
-}
-
-pub(super) fn not_in_this_build(key: &str) -> String {
-    format!("`{key}` is set to what is not in this build")
+    findings.add(place, format!("`{key}` is set to what is not in this build"), expected);
 }

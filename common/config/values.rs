@@ -6,6 +6,7 @@
 mod diffusion;
 mod feed;
 mod poll;
+mod push;
 mod reading;
 mod rooms;
 mod streams;

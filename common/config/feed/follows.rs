@@ -50,7 +50,8 @@ impl FeedConfig {
     pub fn named_matches(&self) -> NamedMatches<'_> {
         match self.kind {
             FeedKind::Rooms => NamedMatches { ids: &self.rooms.rooms, file: &self.rooms.rooms_file },
-            FeedKind::Diffusion | FeedKind::Poll | FeedKind::Push => {
+            FeedKind::Push => NamedMatches { ids: &self.push.topics, file: &self.push.topics_file },
+            FeedKind::Diffusion | FeedKind::Poll => {
                 NamedMatches { ids: &self.matches, file: &self.matches_file }
             }
         }

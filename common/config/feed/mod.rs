@@ -7,6 +7,7 @@
 mod diffusion;
 mod follows;
 mod poll;
+mod push;
 mod reading;
 mod rooms;
 mod section;
@@ -14,6 +15,10 @@ mod section;
 pub use diffusion::{DiffusionConfig, Payload, Protocol};
 pub use follows::{Follows, NamedMatches};
 pub use poll::{Join, LIST_TOPIC, Page, PageBy, PollConfig, PollSource, Role};
+pub use push::{
+    Alive, Answer, Heartbeat, HeartbeatConfig, KeyedBy, Merge, Of, Packed, PushConfig, PushList, PushLogin,
+    Reply, Resume, Sequence, SequenceRule, When,
+};
 pub use reading::{
     ClockReading, EventReading, ExtraRule, Listed, MarketReading, Ordered, Reading, SidesReading, StatReading,
 };
@@ -91,12 +96,23 @@ section! {
         + diffusion: DiffusionConfig,
         + poll: PollConfig,
         + rooms: RoomsConfig,
+        + push: PushConfig,
+        +
+        /// Of kinds `rooms` and `push`.
+        beats: HeartbeatConfig,
     }
 }
 
 impl FeedConfig {
     fn keys() -> impl Iterator<Item = &'static str> {
-        let sections = [FeedConfig::KEYS, DiffusionConfig::KEYS, PollConfig::KEYS, RoomsConfig::KEYS];
+        let sections = [
+            FeedConfig::KEYS,
+            DiffusionConfig::KEYS,
+            PollConfig::KEYS,
+            RoomsConfig::KEYS,
+            PushConfig::KEYS,
+            HeartbeatConfig::KEYS,
+        ];
         sections.into_iter().flatten().copied()
     }
 
@@ -112,14 +128,22 @@ impl FeedConfig {
             self.diffusion.read(key, map)
         } else if PollConfig::KEYS.contains(&key) {
             self.poll.read(key, map)
-        } else {
+        } else if RoomsConfig::KEYS.contains(&key) {
             self.rooms.read(key, map)
+        } else if PushConfig::KEYS.contains(&key) {
+            self.push.read(key, map)
+        } else {
+            self.beats.read(key, map)
         }
     }
 
     /// The keys of each kind's own section.
-    pub(super) fn keys_of_kinds() -> [(FeedKind, &'static [&'static str]); 2] {
-        [(FeedKind::Diffusion, DiffusionConfig::KEYS), (FeedKind::Rooms, RoomsConfig::KEYS)]
+    pub(super) fn keys_of_kinds() -> [(FeedKind, &'static [&'static str]); 3] {
+        [
+            (FeedKind::Diffusion, DiffusionConfig::KEYS),
+            (FeedKind::Rooms, RoomsConfig::KEYS),
+            (FeedKind::Push, PushConfig::KEYS),
+        ]
     }
 
     /// Subscriptions that one worker may be given, its own included; under `dumps` it holds at most `max_subscriptions` of them at a time.
@@ -146,9 +170,15 @@ impl Serialize for FeedConfig {
         self.write(&mut map)?;
         match self.kind {
             FeedKind::Diffusion => self.diffusion.write(&mut map)?,
-            FeedKind::Rooms => self.rooms.write(&mut map)?,
+            FeedKind::Rooms => {
+                self.rooms.write(&mut map)?;
+                self.beats.write(&mut map)?;
+            }
             FeedKind::Poll => self.poll.write(&mut map)?,
-            FeedKind::Push => {}
+            FeedKind::Push => {
+                self.push.write(&mut map)?;
+                self.beats.write(&mut map)?;
+            }
         }
         map.end()
     }
@@ -174,8 +204,10 @@ impl<'de> Visitor<'de> for FeedVisitor {
         while let Some(KnownKey(key)) = map.next_key()? {
             feed.read_key(key, &mut map)?;
         }
-        if feed.kind == FeedKind::Poll {
-            poll::derive(&mut feed);
+        match feed.kind {
+            FeedKind::Poll => poll::derive(&mut feed),
+            FeedKind::Push => push::derive(&mut feed),
+            FeedKind::Diffusion | FeedKind::Rooms => {}
         }
         Ok(feed)
     }
@@ -208,7 +240,7 @@ pub enum FeedKind {
     /// An HTTP API that is asked again and again.
     Poll,
     Rooms,
-    /// A push server whose messages are described by templates.
+    /// A server that sends JSON over a WebSocket, its messages described by templates and pointers.
     Push,
 }
 

@@ -19,8 +19,6 @@ section! {
         max_rooms: u32 = 100,
         /// Connections of one worker to one address at most.
         max_per_address: u32 = 100,
-        /// A room's heartbeat is sent this often.
-        heartbeat: Dur = Dur::secs(30),
         /// A file with what rooms are joined with, read at each join; empty: nothing.
         auth_file: String = String::new(),
         /// What is stored of people.

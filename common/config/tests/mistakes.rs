@@ -208,7 +208,6 @@ fn what_cannot_be_used_has_its_place_too() {
 #[test]
 fn what_is_not_built_is_refused_unless_it_is_the_default() {
     for text in [
-        "[[feed]]\nkind = \"push\"",
         "[limits]\ncoalesce = \"5ms\"",
         "[limits]\ncoalesce = \"0ms\"",
         "[gateway]\nread_token_file = \"f\"",

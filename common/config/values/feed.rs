@@ -1,6 +1,6 @@
 //! What all feeds have.
 
-use super::{MAX_NAME, check_plain, diffusion, poll, positive, rooms, transport};
+use super::{MAX_NAME, check_plain, diffusion, poll, positive, push, rooms, transport};
 use crate::config::check::Findings;
 use crate::config::feed::{FeedConfig, FeedKind, Strategy};
 use crate::config::locate::Place;
@@ -20,12 +20,13 @@ pub(super) fn check(feed: &mut FeedConfig, index: usize, findings: &mut Findings
         FeedKind::Diffusion => diffusion::check(feed, index, findings),
         FeedKind::Rooms => rooms::check(feed, index, findings),
         FeedKind::Poll => poll::check(feed, index, findings),
-        FeedKind::Push => {}
+        FeedKind::Push => push::check(feed, index, findings),
     }
     if feed.kind != FeedKind::Poll {
         poll::refuse_keys(index, findings);
     }
     check_kind(feed.kind, index, findings);
+    check_heartbeat(feed.kind, index, findings);
     for (key, text) in [("username", &feed.username), ("matches_file", &feed.matches_file)] {
         check_plain(text, &at(key), findings);
     }
@@ -87,6 +88,19 @@ fn check_kind(kind: FeedKind, index: usize, findings: &mut Findings<'_>) {
                 findings.add(&place, message, expected);
             }
         }
+    }
+}
+
+/// Two kinds have it.
+fn check_heartbeat(kind: FeedKind, index: usize, findings: &mut Findings<'_>) {
+    let place = Place::feed(index, "heartbeat");
+    let is_known = match kind {
+        FeedKind::Rooms | FeedKind::Push => true,
+        FeedKind::Diffusion | FeedKind::Poll => false,
+    };
+    if !is_known && findings.is_written(&place) {
+        let expected = format!("expected it to be left out, this feed is of kind \"{}\"", kind.name());
+        findings.add(&place, "`heartbeat` is for feeds of kinds \"rooms\" and \"push\"", expected);
     }
 }
 

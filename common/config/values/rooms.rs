@@ -103,7 +103,11 @@ fn check_numbers(feed: &FeedConfig, index: usize, findings: &mut Findings<'_>) {
             findings.add(&at(key), format!("`{key}` is 0"), "expected at least 1");
         }
     }
-    positive(feed.rooms.heartbeat, &at("heartbeat"), findings);
+    positive(feed.beats.heartbeat.every, &at("heartbeat"), findings);
+    if !feed.beats.heartbeat.send.is_empty() {
+        let message = "rooms have a heartbeat of their own form";
+        findings.add(&at("heartbeat"), message, "expected how often alone, such as \"30s\"");
+    }
 }
 
 /// Keys that all feeds have and that mean nothing for rooms.

@@ -21,8 +21,9 @@ fn check_tls(feed: &FeedConfig, index: usize, findings: &mut Findings<'_>) {
     let at = |key: &str| Place::feed(index, key);
     let keys = [("ca_file", !feed.ca_file.is_empty()), ("insecure", feed.insecure)];
     let ranking = &feed.rooms.ranking.url;
-    let is_needed =
-        feed.rooms.hosts.iter().any(|url| url.transport.has_tls()) || ranking.starts_with("https:");
+    let is_needed = feed.rooms.hosts.iter().any(|url| url.transport.has_tls())
+        || ranking.starts_with("https:")
+        || feed.push.list.url.starts_with("https:");
     if !feed.url.transport.has_tls() && !is_needed {
         for (key, _) in keys.iter().filter(|(_, set)| *set) {
             let message = format!("`{key}` is for TLS, which {}:// is without", feed.url.transport.scheme());

@@ -18,7 +18,7 @@ fn run_and_check_read_the_configuration() {
         "{print}"
     );
 
-    std::fs::write(&path, "[pool]\nmax_workers = 0\n[[feed]]\nkind = \"push\"\n").unwrap();
+    std::fs::write(&path, "[pool]\nmax_workers = 0\n[sandbox]\nuser = \"u\"\n").unwrap();
     let run = touchline(&["run", "--config", file]);
     assert_eq!((run.code, run.asked.as_str(), run.err.lines().count()), (Code::Usage, "", 1));
     assert!(run.err.starts_with(&format!("touchline: {file}:2:15: `max_workers` is 0")), "{}", run.err);
@@ -31,7 +31,7 @@ fn run_and_check_read_the_configuration() {
     );
     let json: Value = serde_json::from_str(&touchline(&["check", "--json", "--config", file]).out).unwrap();
     assert_eq!(json["mistakes"][1]["line"], 4);
-    assert_eq!(json["mistakes"][1]["setting"], "feed[0].kind");
+    assert_eq!(json["mistakes"][1]["setting"], "sandbox.user");
 }
 
 #[test]

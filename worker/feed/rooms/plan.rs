@@ -67,7 +67,7 @@ impl Plan {
         let urls = std::iter::once(&feed.url).chain(&feed.rooms.hosts);
         Ok(Plan {
             servers: urls.map(|url| server(url, feed)).collect::<Result<_, _>>()?,
-            heartbeat: feed.rooms.heartbeat.get(),
+            heartbeat: feed.beats.heartbeat.every.get(),
             max_rooms: feed.rooms.max_rooms as usize,
             max_per_address: feed.rooms.max_per_address as usize,
             auth_file: feed.rooms.auth_file.clone(),
