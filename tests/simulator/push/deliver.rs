@@ -36,7 +36,8 @@ impl Server {
             for at in followers {
                 self.gather(at, topic, number, mishap);
             }
-            if self.options.topics > 1 && topic.script.is_struck(change, STRANGERS, self.options.faults.strangers)
+            if self.options.topics > 1
+                && topic.script.is_struck(change, STRANGERS, self.options.faults.strangers)
             {
                 self.gather_stranger(slot, topic, number);
             }
@@ -107,10 +108,9 @@ impl Server {
     /// A delta goes to one connection that never asked for its topic.
     fn gather_stranger(&mut self, slot: Slot, topic: Topic<'_>, number: Number) {
         let followers = self.followers.get(slot).cloned().unwrap_or_default();
-        let stranger = self
-            .connections
-            .iter_mut()
-            .find(|(at, one)| one.stage == Stage::Open && !followers.contains(at) && !one.subscriptions.is_empty());
+        let stranger = self.connections.iter_mut().find(|(at, one)| {
+            one.stage == Stage::Open && !followers.contains(at) && !one.subscriptions.is_empty()
+        });
         let Some((_, connection)) = stranger else { return };
         let span = Span { from: number.saturating_sub(1), to: number };
         connection.parts.push(self.options.dialect.delta(topic, span, self.options.deltas));

@@ -39,9 +39,7 @@ fn nothing(path: &str) -> Answer {
 
 fn connections(shared: &Shared) -> Value {
     let report = locked(&shared.report).clone();
-    let of = |one: &super::ConnectionReport| {
-        json!({"id": one.id, "peer": one.peer, "subscriptions": one.subscriptions, "most": one.most, "queue": one.queue})
-    };
+    let of = |one: &super::ConnectionReport| json!({"id": one.id, "peer": one.peer, "subscriptions": one.subscriptions, "most": one.most, "queue": one.queue});
     Value::Array(report.connections.iter().map(of).collect())
 }
 

@@ -193,7 +193,8 @@ impl Server {
                 subscription.sent = number;
                 let seen = resume.filter(|_| self.options.conflate <= 1);
                 let seen = seen.and_then(|token| world.dialect.resumed(token));
-                let seen = seen.filter(|seen| *seen <= world.changes).map(|seen| world.script.number(slot, seen));
+                let seen =
+                    seen.filter(|seen| *seen <= world.changes).map(|seen| world.script.number(slot, seen));
                 connection.parts.push(match seen.filter(|from| number - from <= KEPT) {
                     Some(from) => {
                         self.report.resumed += 1;
@@ -228,12 +229,6 @@ impl Server {
     }
 }
 
-fn refuse(
-    connection: &mut Connection,
-    dialect: super::Dialect,
-    id: &Value,
-    topics: &[String],
-    why: Why,
-) {
+fn refuse(connection: &mut Connection, dialect: super::Dialect, id: &Value, topics: &[String], why: Why) {
     dialect.refused(id, topics, why).iter().for_each(|answer| connection.send(answer));
 }

@@ -1,15 +1,17 @@
 //! A simulated JSON push server: topics that change, in one of several dialects, and what each of them must have become.
 //!
 //! `script` says what happens, `dialect` how it is written, `world` what is true; `run` holds the loop, `listen` what clients ask for,
-//! `deliver` what is sent and what goes wrong with it, `connection` one client; `recorded` is a recorded stream as one topic, `judge`
-//! compares what a program made of it all. Everything sent follows from the seed. Callers: the demo, the end-to-end tests, the benchmarks.
+//! `deliver` what is sent and what goes wrong with it, `connection` one client; `recorded` is a recorded stream as one topic, `judge` and `odds`
+//! compare what a program made of it all, `audit` what it publishes meanwhile. Everything sent follows from the seed. Callers: the demo, the end-to-end tests, the benchmarks.
 
+mod audit;
 mod connection;
 mod deliver;
 mod dialect;
 mod http;
 mod judge;
 mod listen;
+mod odds;
 mod options;
 mod recorded;
 mod report;
@@ -19,8 +21,10 @@ mod script;
 mod tests;
 mod world;
 
+pub use audit::PushAuditor;
 pub use dialect::{Dialect, LIST};
 pub use judge::{Judgement, PushJudge};
+pub use odds::OddsJudgement;
 pub use options::{Deltas, Ending, Faults, Frames, Mishap, OverCap, PushOptions, Which};
 pub use report::{ConnectionReport, PushReport};
 
@@ -63,9 +67,9 @@ impl PushServer {
             threads: Vec::new(),
         };
         let asked = Arc::clone(&shared);
-        handle
-            .threads
-            .push(thread::Builder::new().name("push-http".into()).spawn(move || http::serve(&listener, &asked))?);
+        handle.threads.push(
+            thread::Builder::new().name("push-http".into()).spawn(move || http::serve(&listener, &asked))?,
+        );
         let server = run::Server::new(options, socket, recording, shared)?;
         handle.threads.push(thread::Builder::new().name("push".into()).spawn(move || server.run())?);
         Ok(handle)

@@ -235,7 +235,8 @@ impl Server {
                         connection.close(EXPIRED);
                     } else if now.saturating_duration_since(connection.heard) > self.options.silence {
                         self.closing.push((at, End::Silent));
-                    } else if now.saturating_duration_since(connection.heartbeat_at) >= self.options.heartbeat {
+                    } else if now.saturating_duration_since(connection.heartbeat_at) >= self.options.heartbeat
+                    {
                         connection.heartbeat_at = now;
                         connection.send(&self.options.dialect.heartbeat(stamp));
                     }

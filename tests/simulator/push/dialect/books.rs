@@ -15,9 +15,7 @@ pub(super) fn asked(message: &Value) -> Option<Asked> {
     let id = id_of(message);
     match message.get("type")?.as_str()? {
         "auth" => Some(Asked::Login { id, token: text(message.get("token"))? }),
-        "subscribe" => {
-            Some(Asked::Subscribe { id, topics: texts(message.get("markets"))?, resume: None })
-        }
+        "subscribe" => Some(Asked::Subscribe { id, topics: texts(message.get("markets"))?, resume: None }),
         "unsubscribe" => Some(Asked::Unsubscribe { id, topics: texts(message.get("markets"))? }),
         "ping" => Some(Asked::Heartbeat { id }),
         _ => None,
@@ -101,5 +99,9 @@ fn described(topic: Topic<'_>, cells: &[Cell], zeros: Zeros) -> Map<String, Valu
 
 /// Most with two decimals, the first rung's with 18.
 fn size(place: u64, value: u64) -> String {
-    if place == 0 { format!("{}.{:018}", value % 1_000, value) } else { format!("{}.{:02}", value / 100, value % 100) }
+    if place == 0 {
+        format!("{}.{:018}", value % 1_000, value)
+    } else {
+        format!("{}.{:02}", value / 100, value % 100)
+    }
 }

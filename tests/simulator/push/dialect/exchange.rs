@@ -97,7 +97,8 @@ fn described(topic: Topic<'_>, cells: &[Cell], zeros: Zeros) -> Map<String, Valu
     members.insert("id".to_owned(), topic.id.into());
     let mut runners: Vec<Value> = Vec::new();
     for runner in 0..RUNNERS {
-        let of_runner = cells.iter().filter(|cell| cell.place / OF_RUNNER == runner && cell.place < CELLS - 1);
+        let of_runner =
+            cells.iter().filter(|cell| cell.place / OF_RUNNER == runner && cell.place < CELLS - 1);
         let told = runner_of(topic, runner, of_runner, zeros);
         runners.extend(told.map(Value::Object));
     }

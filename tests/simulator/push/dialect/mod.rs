@@ -161,7 +161,9 @@ impl Dialect {
         match self {
             Dialect::Exchange => vec![exchange::done(id)],
             Dialect::Books => vec![books::acknowledged(id, "unsubscribed", topics)],
-            Dialect::Scores => topics.iter().map(|topic| scores::acknowledged("unsubscribed", topic)).collect(),
+            Dialect::Scores => {
+                topics.iter().map(|topic| scores::acknowledged("unsubscribed", topic)).collect()
+            }
         }
     }
 

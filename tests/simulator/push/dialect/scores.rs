@@ -1,6 +1,6 @@
 //! The dialect of a scores feed.
 //!
-//! A topic is a game; `set` brings its document, `merge` a patch of RFC 7396, `patch` one of RFC 6902. `seq` rises by one with each change.
+//! A topic is a game; `data` is its document in `set`, a patch of RFC 7396 in `merge`, of RFC 6902 in `patch`. `seq` rises by one with each change.
 //! A note comes and goes: null removes it. The topic `games` lists the others.
 
 use super::{Asked, LIST, Span, Stamp, Topic, Why, id_of, text, texts};
@@ -17,9 +17,7 @@ pub(super) fn asked(message: &Value) -> Option<Asked> {
     let id = id_of(message);
     match message.get("action")?.as_str()? {
         "login" => Some(Asked::Login { id, token: text(message.get("token"))? }),
-        "subscribe" => {
-            Some(Asked::Subscribe { id, topics: texts(message.get("topics"))?, resume: None })
-        }
+        "subscribe" => Some(Asked::Subscribe { id, topics: texts(message.get("topics"))?, resume: None }),
         "unsubscribe" => Some(Asked::Unsubscribe { id, topics: texts(message.get("topics"))? }),
         "ping" => Some(Asked::Heartbeat { id }),
         _ => None,
@@ -47,7 +45,7 @@ pub(super) fn heartbeat(stamp: Stamp) -> String {
 }
 
 pub(super) fn image(topic: Topic<'_>, number: Number) -> String {
-    json!({"op": "set", "topic": topic.id, "seq": number, "doc": document(topic, number)}).to_string()
+    json!({"op": "set", "topic": topic.id, "seq": number, "data": document(topic, number)}).to_string()
 }
 
 pub(super) fn delta(topic: Topic<'_>, span: Span, form: Deltas) -> String {
@@ -63,12 +61,13 @@ pub(super) fn delta(topic: Topic<'_>, span: Span, form: Deltas) -> String {
                 }
             }
             patch.insert("zc".to_owned(), span.to.into());
-            json!({"op": "merge", "topic": topic.id, "seq": span.to, "patch": patch}).to_string()
+            json!({"op": "merge", "topic": topic.id, "seq": span.to, "data": patch}).to_string()
         }
         Deltas::Patch => {
-            let mut patch: Vec<Value> = cells.iter().filter_map(|cell| operation(topic, *cell, span)).collect();
+            let mut patch: Vec<Value> =
+                cells.iter().filter_map(|cell| operation(topic, *cell, span)).collect();
             patch.push(json!({"op": "replace", "path": "/zc", "value": span.to}));
-            json!({"op": "patch", "topic": topic.id, "seq": span.to, "patch": patch}).to_string()
+            json!({"op": "patch", "topic": topic.id, "seq": span.to, "data": patch}).to_string()
         }
     }
 }
@@ -94,12 +93,12 @@ pub(super) fn document(topic: Topic<'_>, number: Number) -> Value {
 
 pub(super) fn list(topics: &[String], number: Number) -> String {
     let games: Map<String, Value> = topics.iter().map(|topic| (topic.clone(), listed(topic))).collect();
-    json!({"op": "set", "topic": LIST, "seq": number, "doc": {"games": games}}).to_string()
+    json!({"op": "set", "topic": LIST, "seq": number, "data": {"games": games}}).to_string()
 }
 
 pub(super) fn list_change(gone: &str, new: &str, number: Number) -> String {
     let patch = json!({"games": {gone: null, new: listed(new)}});
-    json!({"op": "merge", "topic": LIST, "seq": number, "patch": patch}).to_string()
+    json!({"op": "merge", "topic": LIST, "seq": number, "data": patch}).to_string()
 }
 
 fn listed(topic: &str) -> Value {
@@ -121,7 +120,8 @@ fn stated(topic: Topic<'_>, cell: Cell) -> (Member, Value) {
         2 => (Member::Corners, (cell.times / 4).into()),
         _ => {
             let note = topic.script.value(topic.slot, cell, NOTES);
-            let text = if note == 0 { Value::Null } else { format!("timeout {note}, \u{201c}again\u{201d}").into() };
+            let text =
+                if note == 0 { Value::Null } else { format!("timeout {note}, \u{201c}again\u{201d}").into() };
             (Member::Note, text)
         }
     }

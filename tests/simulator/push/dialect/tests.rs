@@ -36,8 +36,8 @@ fn apply(dialect: Dialect, held: &mut Value, part: &str) {
             }
         }
         Dialect::Scores => match message["op"].as_str().unwrap() {
-            "merge" => merge(held, &message["patch"]),
-            "patch" => message["patch"].as_array().unwrap().iter().for_each(|one| {
+            "merge" => merge(held, &message["data"]),
+            "patch" => message["data"].as_array().unwrap().iter().for_each(|one| {
                 let path = one["path"].as_str().unwrap();
                 let (parent, name) = path.rsplit_once('/').unwrap();
                 let members = held.pointer_mut(parent).unwrap().as_object_mut().unwrap();
@@ -49,7 +49,7 @@ fn apply(dialect: Dialect, held: &mut Value, part: &str) {
                     ),
                 }
             }),
-            _ => *held = message["doc"].clone(),
+            _ => *held = message["data"].clone(),
         },
     }
 }
@@ -145,7 +145,8 @@ proptest! {
 fn requests_are_understood_and_others_are_not() {
     let asked = |dialect: Dialect, message: Value| dialect.asked(&message);
     let topics = vec!["a".to_owned()];
-    let message = json!({"op": "marketSubscription", "id": 4, "marketFilter": {"marketIds": ["a"]}, "clk": "1f"});
+    let message =
+        json!({"op": "marketSubscription", "id": 4, "marketFilter": {"marketIds": ["a"]}, "clk": "1f"});
     let wanted = Asked::Subscribe { id: json!(4), topics: topics.clone(), resume: Some("1f".to_owned()) };
     assert_eq!(asked(Dialect::Exchange, message), Some(wanted));
     let message = json!({"type": "unsubscribe", "id": "x", "markets": ["a"]});
