@@ -47,43 +47,6 @@ impl Recording {
     }
 
     /// Behind which line a client with this token is.
-    tokens: HashMap<String, usize>,
-}
-
-impl Recording {
-    /// Reads a file with one message a line.
-    ///
-    /// # Errors
-    /// When it cannot be read, or holds no message of a topic.
-    pub(super) fn read(path: &Path) -> io::Result<Recording> {
-        let text = std::fs::read_to_string(path)?;
-        let mut found = Recording { id: String::new(), lines: Vec::new(), tokens: HashMap::new() };
-        for line in text.lines() {
-            let Ok(message) = serde_json::from_str::<Value>(line) else { continue };
-            let Some(id) = message.pointer("/mc/0/id").and_then(Value::as_str) else { continue };
-            if found.id.is_empty() {
-                id.clone_into(&mut found.id);
-            }
-            if found.id != id {
-                continue;
-            }
-            found.lines.push(line.to_owned());
-            if let Some(token) = message.get("clk").and_then(Value::as_str) {
-                found.tokens.insert(token.to_owned(), found.lines.len());
-            }
-        }
-        if found.lines.is_empty() {
-            let what = format!("{}: no line with a topic at /mc/0/id", path.display());
-            return Err(io::Error::new(io::ErrorKind::InvalidData, what));
-        }
-        Ok(found)
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.lines.len()
-    }
-
-    /// Behind which line a client with this token is.
     pub(super) fn behind(&self, token: &str) -> Option<usize> {
         self.tokens.get(token).copied()
     }
