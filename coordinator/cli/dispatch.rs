@@ -7,7 +7,7 @@ use super::options::{DemoOptions, DemoSink, Keep, OutputFormat};
 use super::output::{Audience, Failure, Outcome, Printer, settle, usage_line};
 use super::probe::probe;
 use super::replay::replay;
-use super::{Code, parser, rooms, show, usable, verbs, wait};
+use super::{Code, parser, push, rooms, show, usable, verbs, wait};
 use crate::child_args;
 use crate::pool::Child;
 use clap::ArgMatches;
@@ -23,6 +23,7 @@ use touchline_common::config::{Config, ConfigErrors, FeedConfig};
 use touchline_common::control::UNBUILT;
 use touchline_common::control::views::counted;
 use touchline_simulator::options::BadOption;
+use touchline_simulator::push::PushOptions as Push;
 use touchline_simulator::{OnResume, Options as Server, Protocol, RoomOptions as Rooms, Transport};
 
 /// What needs more than the control socket.
@@ -33,10 +34,14 @@ pub trait Commands {
     fn demo(&self, options: DemoOptions) -> Result<Code, CommandError>;
     /// `touchline demo --feed rooms`.
     fn demo_rooms(&self, options: DemoOptions<Rooms>) -> Result<Code, CommandError>;
+    /// `touchline demo --feed push`.
+    fn demo_push(&self, options: DemoOptions<Push>) -> Result<Code, CommandError>;
     /// `touchline simulate`.
     fn simulate(&self, server: Server, output: OutputFormat) -> Result<Code, CommandError>;
     /// `touchline simulate --feed rooms`.
     fn simulate_rooms(&self, server: Rooms, output: OutputFormat) -> Result<Code, CommandError>;
+    /// `touchline simulate --feed push`.
+    fn simulate_push(&self, server: Push, output: OutputFormat) -> Result<Code, CommandError>;
     /// A forked process. Its channel is descriptor 0; if `parent` does not run it any more, it leaves.
     fn child(&self, child: Child, parent: u32) -> Code;
 }
@@ -140,11 +145,17 @@ fn dispatch(matches: &ArgMatches, commands: &dyn Commands, out: &mut Printer<'_>
         // However they are called: nothing of theirs is required.
         unbuilt if UNBUILT.contains(&unbuilt) => Err(not_in_this_build(&format!("`{unbuilt}`"))),
         "run" => run(matches, commands),
-        "demo" if is_of_rooms(matches) => {
+        "demo" if is_of(matches, "push") => {
+            Ok(commands.demo_push(demo_options(matches, push::demo(matches)?)?)?)
+        }
+        "demo" if is_of(matches, "rooms") => {
             Ok(commands.demo_rooms(demo_options(matches, rooms::demo(matches)?)?)?)
         }
         "demo" => Ok(commands.demo(demo_options(matches, demo_server(matches)?)?)?),
-        "simulate" if is_of_rooms(matches) => {
+        "simulate" if is_of(matches, "push") => {
+            Ok(commands.simulate_push(push::simulated(matches)?, output(matches))?)
+        }
+        "simulate" if is_of(matches, "rooms") => {
             Ok(commands.simulate_rooms(rooms::simulated(matches)?, output(matches))?)
         }
         "simulate" => Ok(commands.simulate(simulated(matches)?, output(matches))?),
@@ -307,7 +318,7 @@ fn demo_server(matches: &ArgMatches) -> Result<Server, Failure> {
 
 /// A demo with this server.
 fn demo_options<S>(matches: &ArgMatches, server: S) -> Result<DemoOptions<S>, Failure> {
-    only_built(matches, "feed", &["diffusion", "rooms"])?;
+    only_built(matches, "feed", &["diffusion", "rooms", "push"])?;
     Ok(DemoOptions {
         server,
         duration: matches.get_one::<Duration>("for").copied(),
@@ -409,8 +420,8 @@ fn session(token: &str) -> Result<String, Failure> {
     Ok(token.to_owned())
 }
 
-fn is_of_rooms(matches: &ArgMatches) -> bool {
-    text(matches, "feed") == "rooms"
+fn is_of(matches: &ArgMatches, kind: &str) -> bool {
+    text(matches, "feed") == kind
 }
 
 fn only_built(matches: &ArgMatches, name: &str, built: &[&str]) -> Result<(), Failure> {

@@ -15,12 +15,14 @@ pub(super) fn of(verb: &str) -> &'static [Example] {
             ("demo --for 60s --sink redis", "and verify what a real Redis holds then"),
             ("demo --matches 20 --rate 500 --burst 1,1s,1m", "a small one without bursts"),
             ("demo --feed rooms --for 60s", "300 rooms: every line is stored exactly once"),
+            ("demo --feed push --for 60s", "2,000 topics of a JSON push server, 100 a connection"),
         ],
         "simulate" => &[
             ("simulate --matches 20 --rate 500", "a small server on 127.0.0.1:8080"),
             ("simulate --cap 50 --over-cap error", "refuse what is above 50 subscriptions per connection"),
             ("simulate --transport wss --ca-file ca.pem", "a WebSocket over TLS"),
             ("simulate --feed rooms --matches 20 --listen 127.0.0.1:2243", "20 rooms"),
+            ("simulate --feed push --matches 20 --cap 5", "20 topics, 5 a connection"),
         ],
         "check" => &[
             ("check", "validate the configuration that run would use"),

@@ -13,6 +13,7 @@ mod options;
 mod output;
 mod parser;
 mod probe;
+mod push;
 mod replay;
 mod rooms;
 mod show;

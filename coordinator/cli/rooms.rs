@@ -58,12 +58,7 @@ pub(super) fn simulated(matches: &ArgMatches) -> Result<RoomOptions, Failure> {
 }
 
 fn server(matches: &ArgMatches) -> Result<RoomOptions, Failure> {
-    if let Some(name) = FOREIGN.into_iter().find(|name| is_given(matches, name)) {
-        let kind = text(matches, "feed");
-        let error =
-            format!("--{name}: a server of --feed {kind} has none; expected --feed diffusion with it");
-        return Err(Failure::new(Code::Usage, error));
-    }
+    refuse_foreign(matches, &FOREIGN)?;
     let usual = RoomOptions::default();
     Ok(RoomOptions {
         rooms: if is_given(matches, "matches") { whole(matches, "matches") } else { usual.rooms },
@@ -73,7 +68,15 @@ fn server(matches: &ArgMatches) -> Result<RoomOptions, Failure> {
     })
 }
 
-fn is_given(matches: &ArgMatches, name: &str) -> bool {
+/// Refuses what a server of this kind does not have.
+pub(super) fn refuse_foreign(matches: &ArgMatches, foreign: &[&str]) -> Result<(), Failure> {
+    let Some(name) = foreign.iter().find(|name| is_given(matches, name)) else { return Ok(()) };
+    let kind = text(matches, "feed");
+    let error = format!("--{name}: a server of --feed {kind} has none; expected --feed diffusion with it");
+    Err(Failure::new(Code::Usage, error))
+}
+
+pub(super) fn is_given(matches: &ArgMatches, name: &str) -> bool {
     let known = matches.try_contains_id(name).is_ok();
     known && matches.value_source(name) == Some(ValueSource::CommandLine)
 }

@@ -121,9 +121,14 @@ fn dry_run() -> Arg {
 /// The options of the simulated server that `demo` has, too.
 fn simulated() -> [Arg; 9] {
     [
-        numeric("matches", "N", whole, "Number of simulated matches or rooms").default_value("250"),
-        numeric("rate", "DIFFS_PER_S", number, "Diffs, or messages of rooms, per second over all")
-            .default_value("1000"),
+        numeric("matches", "N", whole, "Number of simulated matches, rooms or topics").default_value("250"),
+        numeric(
+            "rate",
+            "DIFFS_PER_S",
+            number,
+            "Diffs, messages of rooms or changes of topics per second over all",
+        )
+        .default_value("1000"),
         option(
             "burst",
             "FACTOR,LEN,EVERY",
@@ -181,8 +186,8 @@ fn feed_kind() -> Arg {
 
 /// The kinds of feed; those that this build does not have are taken, to say so.
 fn kinds() -> PossibleValuesParser {
-    let built = ["diffusion", "rooms"].map(PossibleValue::new);
-    let unbuilt = ["poll", "push"].map(|kind| PossibleValue::new(kind).hide(true));
+    let built = ["diffusion", "rooms", "push"].map(PossibleValue::new);
+    let unbuilt = ["poll"].map(|kind| PossibleValue::new(kind).hide(true));
     PossibleValuesParser::new(built.into_iter().chain(unbuilt))
 }
 

@@ -49,11 +49,15 @@ impl PushJudge {
 
     /// A document as it was published.
     pub fn delivered(&mut self, id: &str, document: &Value) {
-        let world = self.shared.world();
-        let number = number(world.dialect, document);
-        match number.and_then(|number| world.document_at(id, number)) {
+        // Locked as shortly as can be: the server waits meanwhile.
+        let (dialect, truth) = {
+            let world = self.shared.world();
+            let number = number(world.dialect, document);
+            (world.dialect, number.and_then(|number| world.document_at(id, number)))
+        };
+        match truth {
             None => self.delivered.unknown += 1,
-            Some(truth) => compare(world.dialect, id, &truth, document, &mut self.delivered),
+            Some(truth) => compare(dialect, id, &truth, document, &mut self.delivered),
         }
     }
 
