@@ -36,11 +36,13 @@ pub enum RowName {
     Strategies,
     /// Live rooms.
     Rooms,
+    /// A JSON push server.
+    Push,
 }
 
 impl RowName {
     /// All, in the order in which they are measured.
-    pub const ALL: [RowName; 14] = [
+    pub const ALL: [RowName; 15] = [
         RowName::Peers,
         RowName::Loads,
         RowName::Saturation,
@@ -55,6 +57,7 @@ impl RowName {
         RowName::Many,
         RowName::Strategies,
         RowName::Rooms,
+        RowName::Push,
     ];
 
     /// Its name.
@@ -74,6 +77,7 @@ impl RowName {
             RowName::Many => "many",
             RowName::Strategies => "strategies",
             RowName::Rooms => "rooms",
+            RowName::Push => "push",
         }
     }
 
@@ -98,6 +102,9 @@ impl RowName {
                 "balanced, multiplex and dumps on the same feed: 250 matches, 20,000 diffs/s, 50 subscriptions a connection"
             }
             RowName::Rooms => "300 rooms, 30,000 messages/s, every line stored, beside a Node client",
+            RowName::Push => {
+                "1,000 topics of JSON, 20,000 deltas/s, 200 subscriptions a connection, beside plain collectors"
+            }
         }
     }
 
@@ -115,7 +122,7 @@ impl RowName {
             | RowName::Events
             | RowName::Redis
             | RowName::Size => true,
-            RowName::Many | RowName::Strategies | RowName::Rooms => false,
+            RowName::Many | RowName::Strategies | RowName::Rooms | RowName::Push => false,
         }
     }
 }
@@ -138,6 +145,7 @@ pub fn measure(name: RowName, effort: Effort) -> Row {
         RowName::Many => live::many_row(),
         RowName::Strategies => live::strategies_row(),
         RowName::Rooms => live::rooms_row(effort),
+        RowName::Push => live::push_row(effort),
     };
     Row::new(name, measured, began.elapsed().as_secs_f64())
 }

@@ -12,6 +12,7 @@ mod ledger;
 mod many;
 mod peers;
 mod pulse;
+mod push;
 mod recovery;
 mod redis;
 mod rooms;
@@ -26,6 +27,7 @@ mod ticks;
 
 pub use many::many_row;
 pub use peers::peers_row;
+pub use push::push_row;
 pub use recovery::recovery_row;
 pub use redis::redis_row;
 pub use rooms::rooms_row;
