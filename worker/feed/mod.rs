@@ -8,6 +8,8 @@ pub mod diffusion;
 mod error;
 mod event;
 pub mod poll;
+mod polled;
+pub mod push;
 pub mod rooms;
 mod source;
 

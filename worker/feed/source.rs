@@ -6,7 +6,7 @@
 
 use super::error::FollowError;
 use super::event::Event;
-use super::{diffusion, poll, rooms};
+use super::{diffusion, poll, push, rooms};
 use crate::net::Readiness;
 use mio::{Registry, Token, Waker};
 use std::sync::Arc;
@@ -17,6 +17,7 @@ use touchline_common::config::{Config, FeedConfig, FeedKind};
 pub enum Plan {
     Diffusion(Box<diffusion::Plan>),
     Poll(Box<poll::Plan>),
+    Push(Box<push::Plan>),
     Rooms(Box<rooms::Plan>),
 }
 
@@ -29,7 +30,8 @@ impl Plan {
         match feed.kind {
             FeedKind::Poll => poll::Plan::new(config, feed).map(|plan| Plan::Poll(Box::new(plan))),
             FeedKind::Rooms => rooms::Plan::new(config, feed).map(|plan| Plan::Rooms(Box::new(plan))),
-            FeedKind::Diffusion | FeedKind::Push => {
+            FeedKind::Push => push::Plan::new(config, feed).map(|plan| Plan::Push(Box::new(plan))),
+            FeedKind::Diffusion => {
                 diffusion::Plan::new(config, feed).map(|plan| Plan::Diffusion(Box::new(plan)))
             }
         }
@@ -40,6 +42,7 @@ impl Plan {
 pub enum Source {
     Diffusion(Box<diffusion::Connection>),
     Poll(Box<poll::Poll>),
+    Push(Box<push::Connection>),
     Rooms(Box<rooms::Rooms>),
 }
 
@@ -51,6 +54,7 @@ impl Source {
                 Source::Diffusion(Box::new(diffusion::Connection::new(*plan, first, waker, now)))
             }
             Plan::Poll(plan) => Source::Poll(Box::new(poll::Poll::new(*plan, first, now))),
+            Plan::Push(plan) => Source::Push(Box::new(push::Connection::new(*plan, first, waker, now))),
             Plan::Rooms(plan) => Source::Rooms(Box::new(rooms::Rooms::new(*plan, first, waker, now))),
         }
     }
@@ -60,6 +64,7 @@ impl Source {
         match self {
             Source::Diffusion(source) => source.note(token, readiness),
             Source::Poll(source) => source.note(token, readiness),
+            Source::Push(source) => source.note(token, readiness),
             Source::Rooms(source) => source.note(token, readiness),
         }
     }
@@ -69,6 +74,7 @@ impl Source {
         match self {
             Source::Diffusion(source) => source.deadline(),
             Source::Poll(source) => source.deadline(),
+            Source::Push(source) => source.deadline(),
             Source::Rooms(source) => source.deadline(),
         }
     }
@@ -78,6 +84,7 @@ impl Source {
         match self {
             Source::Diffusion(source) => source.advance(registry, now),
             Source::Poll(source) => source.advance(registry, now),
+            Source::Push(source) => source.advance(registry, now),
             Source::Rooms(source) => source.advance(registry, now),
         }
     }
@@ -87,6 +94,7 @@ impl Source {
         match self {
             Source::Diffusion(source) => source.read(now),
             Source::Poll(source) => source.read(now),
+            Source::Push(source) => source.read(),
             Source::Rooms(source) => source.read(now),
         }
     }
@@ -97,6 +105,7 @@ impl Source {
         match self {
             Source::Diffusion(source) => source.next_event(now),
             Source::Poll(source) => source.next_event(),
+            Source::Push(source) => source.next_event(now),
             Source::Rooms(source) => source.next_event(now),
         }
     }
@@ -107,6 +116,8 @@ impl Source {
         match self {
             Source::Diffusion(source) => source.look_ahead(),
             Source::Poll(_) => None,
+            // Of a message's items the topics are known once it was searched.
+            Source::Push(_) => None,
             // What shares a frame is known only once it is unpacked.
             Source::Rooms(_) => None,
         }
@@ -117,6 +128,7 @@ impl Source {
         match self {
             Source::Diffusion(source) => source.is_drained(),
             Source::Poll(source) => source.is_drained(),
+            Source::Push(source) => source.is_drained(),
             Source::Rooms(source) => source.is_drained(),
         }
     }
@@ -126,6 +138,7 @@ impl Source {
         match self {
             Source::Diffusion(source) => source.flush(),
             Source::Poll(_) => {}
+            Source::Push(source) => source.flush(),
             Source::Rooms(source) => source.flush(),
         }
     }
@@ -139,6 +152,7 @@ impl Source {
         match self {
             Source::Diffusion(source) => source.follow(topic),
             Source::Poll(source) => source.follow(topic),
+            Source::Push(source) => source.follow(topic),
             Source::Rooms(source) => source.follow(topic),
         }
     }
@@ -149,6 +163,7 @@ impl Source {
         match self {
             Source::Diffusion(source) => source.keep(topic),
             Source::Poll(source) => source.keep(topic),
+            Source::Push(source) => source.keep(topic),
             Source::Rooms(source) => source.keep(topic),
         }
     }
@@ -158,6 +173,7 @@ impl Source {
         match self {
             Source::Diffusion(_) => {}
             Source::Poll(source) => source.listed(topic),
+            Source::Push(_) => {}
             Source::Rooms(_) => {}
         }
     }
@@ -167,6 +183,7 @@ impl Source {
         match self {
             Source::Diffusion(source) => source.unfollow(topic),
             Source::Poll(source) => source.unfollow(topic),
+            Source::Push(source) => source.unfollow(topic),
             Source::Rooms(source) => source.unfollow(topic),
         }
     }
@@ -175,6 +192,7 @@ impl Source {
         match self {
             Source::Diffusion(source) => source.is_connected(),
             Source::Poll(source) => source.is_connected(),
+            Source::Push(source) => source.is_connected(),
             Source::Rooms(source) => source.is_connected(),
         }
     }
@@ -184,6 +202,7 @@ impl Source {
         match self {
             Source::Diffusion(source) => source.is_loaded(topic),
             Source::Poll(source) => source.is_loaded(topic),
+            Source::Push(source) => source.is_loaded(topic),
             Source::Rooms(source) => source.is_loaded(topic),
         }
     }
@@ -192,6 +211,7 @@ impl Source {
         match self {
             Source::Diffusion(source) => source.asked(),
             Source::Poll(source) => source.asked(),
+            Source::Push(source) => source.asked(),
             Source::Rooms(source) => source.asked(),
         }
     }
@@ -201,6 +221,7 @@ impl Source {
         match self {
             Source::Diffusion(source) => source.unanswered(),
             Source::Poll(_) => 0,
+            Source::Push(source) => source.unanswered(),
             // A room that is not answered is lost, and joined anew.
             Source::Rooms(_) => 0,
         }
@@ -211,6 +232,7 @@ impl Source {
         match self {
             Source::Diffusion(source) => source.receive_queue(),
             Source::Poll(source) => source.receive_queue(),
+            Source::Push(source) => source.receive_queue(),
             Source::Rooms(source) => source.receive_queue(),
         }
     }
@@ -220,6 +242,7 @@ impl Source {
         match self {
             Source::Diffusion(source) => source.errors(),
             Source::Poll(source) => source.errors(),
+            Source::Push(source) => source.errors(),
             Source::Rooms(source) => source.errors(),
         }
     }
@@ -229,6 +252,7 @@ impl Source {
         match self {
             Source::Diffusion(source) => source.keep_received(),
             Source::Poll(_) => {}
+            Source::Push(_) => {}
             Source::Rooms(source) => source.keep_received(),
         }
     }
@@ -238,6 +262,7 @@ impl Source {
         match self {
             Source::Diffusion(source) => source.take_received(take),
             Source::Poll(_) => {}
+            Source::Push(_) => {}
             Source::Rooms(source) => source.take_received(take),
         }
     }
@@ -247,6 +272,7 @@ impl Source {
         match self {
             Source::Diffusion(source) => source.connections(),
             Source::Poll(source) => source.connections(),
+            Source::Push(source) => source.connections(),
             Source::Rooms(source) => source.connections(),
         }
     }
@@ -256,6 +282,7 @@ impl Source {
         match self {
             Source::Diffusion(source) => source.permit(now),
             Source::Poll(source) => source.permit(now),
+            Source::Push(source) => source.permit(now),
             Source::Rooms(source) => source.permit(now),
         }
     }
@@ -265,6 +292,7 @@ impl Source {
         match self {
             Source::Diffusion(source) => source.heartbeat(every),
             Source::Poll(_) => {}
+            Source::Push(_) => {}
             // Rooms have a heartbeat of their own.
             Source::Rooms(_) => {}
         }
@@ -275,6 +303,7 @@ impl Source {
         match self {
             Source::Diffusion(source) => source.close(),
             Source::Poll(source) => source.close(),
+            Source::Push(source) => source.close(),
             Source::Rooms(source) => source.close(),
         }
     }

@@ -76,7 +76,7 @@ impl Worker {
     ) -> Result<Worker, String> {
         let plan = match Plan::new(config, feed)? {
             Plan::Diffusion(plan) => plan,
-            Plan::Rooms(_) | Plan::Poll(_) => {
+            Plan::Rooms(_) | Plan::Poll(_) | Plan::Push(_) => {
                 return Err(format!(
                     "{}: recordings of feeds of kind {} cannot be replayed",
                     feed.name,

@@ -348,7 +348,10 @@ impl Probe<'_> {
         let step = "match";
         let advice = match self.feed.kind {
             FeedKind::Rooms => "check `url`, the room's id, and what `auth_file` has",
-            FeedKind::Diffusion | FeedKind::Poll | FeedKind::Push => {
+            FeedKind::Push => {
+                "check `subscribe`, and `topic`, `snapshot` and `delta`: `skipped` says what was made of the messages"
+            }
+            FeedKind::Diffusion | FeedKind::Poll => {
                 "check `match_topics` (this match may also have no page of its own: try again), and `payload`"
             }
         };

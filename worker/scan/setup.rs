@@ -134,7 +134,8 @@ pub fn trees(config: &Config, feed: &FeedConfig) -> Result<Trees, ScanError> {
     match feed.kind {
         FeedKind::Rooms => rooms(config, feed),
         FeedKind::Poll => polled(config, feed),
-        FeedKind::Diffusion | FeedKind::Push => topics(config, feed),
+        FeedKind::Push => pushed(config, feed),
+        FeedKind::Diffusion => topics(config, feed),
     }
 }
 
@@ -142,6 +143,15 @@ fn polled(config: &Config, feed: &FeedConfig) -> Result<Trees, ScanError> {
     let sources = feed.poll.source.iter().map(json::Source::from).collect();
     let wrong = |error| ScanError::config(format!("the sources of {}: {error}", feed.name));
     Ok(Box::new(JsonDocs::new(sources, limits(config)).map_err(wrong)?))
+}
+
+fn pushed(config: &Config, feed: &FeedConfig) -> Result<Trees, ScanError> {
+    let wrong = |error| ScanError::config(format!("`reading` of {}: {error}", feed.name));
+    let (source, list) = (json::Source::of_topics(&feed.push), json::ListDocument::of(&feed.push));
+    // A topic a match; the list counts, too.
+    let most = (feed.max_subscriptions as usize).saturating_add(1).max(limits(config).topics);
+    let limits = Limits { topics: most, ..limits(config) };
+    Ok(Box::new(JsonDocs::of_topics(source, list, limits).map_err(wrong)?))
 }
 
 fn rooms(config: &Config, feed: &FeedConfig) -> Result<Trees, ScanError> {

@@ -1,5 +1,6 @@
 //! What a feed's settings make of its rooms: the servers in turn, the bounds, where the ranking is.
 
+use crate::feed::polled::PolledPlan;
 use crate::net::{TlsPlan, Trust};
 use crate::wire::{rooms, websocket};
 use std::time::Duration;
@@ -20,7 +21,7 @@ pub struct Plan {
     pub(super) auth_file: String,
     pub(super) limits: Limits,
     /// None: there is no ranking.
-    pub(super) ranking: Option<RankingPlan>,
+    pub(super) ranking: Option<PolledPlan>,
     /// The topic under which the ranking is followed.
     pub(super) list_topic: String,
 }
@@ -48,14 +49,6 @@ pub(super) struct Limits {
     pub(super) messages: websocket::Limits,
     /// Bytes of a ranking.
     pub(super) body: usize,
-}
-
-#[derive(Clone, Debug)]
-pub(super) struct RankingPlan {
-    pub(super) url: String,
-    pub(super) every: Duration,
-    pub(super) ca_file: String,
-    pub(super) insecure: bool,
 }
 
 impl Plan {
@@ -104,8 +97,9 @@ fn limits(config: &Config) -> Limits {
     }
 }
 
-fn ranking(ranking: &Ranking, feed: &FeedConfig) -> Option<RankingPlan> {
-    (!ranking.url.is_empty()).then(|| RankingPlan {
+fn ranking(ranking: &Ranking, feed: &FeedConfig) -> Option<PolledPlan> {
+    (!ranking.url.is_empty()).then(|| PolledPlan {
+        what: "the ranking",
         url: ranking.url.clone(),
         every: ranking.every.get(),
         ca_file: feed.ca_file.clone(),

@@ -12,9 +12,9 @@ use super::line::Line;
 use super::link::Link;
 use super::lost::Lost;
 use super::plan::Plan;
-use super::ranking::{self, Ranking};
 use super::room::{Input, Room};
 use super::table::{Index, Queued, Table, Wire};
+use crate::feed::polled::{self, Polled};
 use crate::feed::{ConnectionEvent, FollowError, SessionKind, TOPIC_MAX};
 use crate::net::Readiness;
 use crate::wire::websocket::CloseCode;
@@ -41,7 +41,7 @@ pub struct Rooms {
     arriving: Arriving,
     given: Given,
     pending: VecDeque<Pending>,
-    ranking: Option<Ranking>,
+    ranking: Option<Polled>,
     counts: Counts,
 }
 
@@ -89,7 +89,7 @@ impl Rooms {
             arriving: Arriving::default(),
             given: Given::default(),
             pending: VecDeque::new(),
-            ranking: ranking.map(|plan| Ranking::new(plan, body, Token(first.0 + ROOM_TOKENS))),
+            ranking: ranking.map(|plan| Polled::new(plan, body, Token(first.0 + ROOM_TOKENS))),
             counts: Counts { begun: Begun::No, live: 0, asked: 0, connections: 0, errors: 0 },
             plan,
         }
@@ -98,7 +98,7 @@ impl Rooms {
     /// When something is due.
     pub fn deadline(&self) -> Option<Instant> {
         let at_once = self.counts.begun == Begun::No || (self.line.is_due() && !self.is_resolving());
-        let ranking = self.ranking.as_ref().and_then(Ranking::deadline);
+        let ranking = self.ranking.as_ref().and_then(Polled::deadline);
         let timers = [self.table.deadline(), self.line.deadline(), ranking];
         timers.into_iter().flatten().chain(at_once.then_some(self.now)).min()
     }
@@ -165,12 +165,12 @@ impl Rooms {
             return;
         };
         match came {
-            ranking::Came::Answer(body) => self.pending.push_back(Pending::List(body)),
-            ranking::Came::Failed(why) => {
+            polled::Came::Answer(body) => self.pending.push_back(Pending::List(body)),
+            polled::Came::Failed(why) => {
                 self.counts.errors += 1;
                 self.pending.push_back(Pending::Skipped(why));
             }
-            ranking::Came::FailedAgain => self.counts.errors += 1,
+            polled::Came::FailedAgain => self.counts.errors += 1,
         }
     }
 
@@ -266,7 +266,7 @@ impl Rooms {
     /// Leaves a room.
     pub fn unfollow(&mut self, topic: &str) {
         if topic == self.plan.list_topic {
-            self.ranking.iter_mut().for_each(Ranking::unfollow);
+            self.ranking.iter_mut().for_each(Polled::unfollow);
         }
         let Some(index) = self.table.index(topic) else { return };
         let Some(before) = self.table.get(index).map(|entry| entry.room.state()) else { return };
@@ -296,7 +296,7 @@ impl Rooms {
 
     /// Rooms with a connection or on the way to one, and the ranking.
     pub fn asked(&self) -> u32 {
-        let ranking = self.ranking.as_ref().is_some_and(Ranking::is_followed);
+        let ranking = self.ranking.as_ref().is_some_and(Polled::is_followed);
         self.counts.asked + u32::from(ranking)
     }
 

@@ -57,10 +57,22 @@ pub(super) struct Reported {
     stated: Option<Incidents>,
 }
 
+/// How a topic's name says which source it is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Naming {
+    /// By what stands before its first `/`.
+    BySource,
+    /// Not at all: there is one.
+    OneSource,
+}
+
 impl Topic {
-    pub(super) fn new(name: &str, sources: &[Source]) -> Topic {
+    pub(super) fn new(name: &str, sources: &[Source], naming: Naming) -> Topic {
         let of = source_name(name);
-        let source = sources.iter().position(|source| source.name == of);
+        let source = match naming {
+            Naming::BySource => sources.iter().position(|source| source.name == of),
+            Naming::OneSource => Some(0),
+        };
         Topic { name: name.to_owned(), source, tree: None }
     }
 }
@@ -94,7 +106,7 @@ pub(super) fn view<'a>(
 ) -> View<'a> {
     let answers = topics.iter().filter_map(|topic| {
         let source = sources.get(topic.source?)?;
-        let of = if topic.name.len() == source.name.len() { Request::Document } else { Request::Match };
+        let of = if topic.name == source.name { Request::Document } else { Request::Match };
         let body = topic.tree.as_ref()?.root();
         Some(Answer { source: &source.name, of, reading: &source.reading, body })
     });

@@ -1,15 +1,17 @@
 //! The match list: the entries of all list sources together, as what the coordinator gets of them.
 //!
-//! A body is `{"SOURCE":[entry,…],…}`, each a complete list. An id belongs to the first source that names it, and to its first entry there. A load
+//! A body is `{"SOURCE":[entry,…],…}`, each a complete list; or it is a document, or a delta of one, with the entries in it. An id belongs to the first source that names it, and to its first entry there. A load
 //! reports all of it, a delta what is another than before.
 
+use super::Brought;
 use super::find::{self, words};
 use super::node::Node;
-use super::source::Source;
+use super::ops::Tree;
+use super::source::{ListDocument, Source};
 use super::values;
 use super::view::{joined, sport_id, state, stated};
 use crate::payload::sport::Sport;
-use crate::payload::{Result, TreeError};
+use crate::payload::{Limits, Result, TreeError};
 use foldhash::quality::FixedState;
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -29,12 +31,16 @@ pub(super) struct List {
     /// The scalar members of an entry that the matches' topics name.
     names: Vec<String>,
     pending: VecDeque<ListChange>,
+    /// Where the list is a document: that.
+    tree: Option<Tree>,
     /// What was reported of each match: the hash of what the list knew of it.
     published: HashMap<MatchId, u64>,
 }
 
 /// What a list's body states.
+#[derive(Default)]
 pub(super) struct Stated {
+    seen: HashSet<MatchId>,
     matches: Vec<(MatchId, Listing)>,
     /// Entries that were passed over: without an id, or with one that another has.
     pub(super) passed_over: u64,
@@ -48,6 +54,7 @@ impl List {
             topic: topic.to_owned(),
             names: names.map(str::to_owned).collect(),
             pending: VecDeque::new(),
+            tree: None,
             published: HashMap::new(),
         }
     }
@@ -59,31 +66,86 @@ impl List {
     pub(super) fn read(&self, body: &Node, sources: &[Source]) -> Result<Stated> {
         let not_a_list = || TreeError::NotAList { topic: self.topic.clone() };
         let lists = body.members().ok_or_else(not_a_list)?;
-        let mut stated = Stated { matches: Vec::new(), passed_over: 0 };
-        let mut seen = HashSet::new();
+        let mut stated = Stated::default();
         // In the order of the configuration, whatever the order of the body.
         for source in sources {
             let Some(entries) = lists.get(&source.name) else { continue };
             let Node::Array(entries) = entries else { return Err(not_a_list()) };
-            let ids: Vec<Option<MatchId>> = entries.iter().map(|entry| id(entry, source)).collect();
-            if !entries.is_empty() && ids.iter().all(Option::is_none) {
-                return Err(TreeError::PointsNowhere {
-                    source: source.name.clone(),
-                    key: "id",
-                    pointer: source.id.to_string(),
-                });
+            self.read_entries(&mut entries.iter(), source, &mut stated)?;
+        }
+        Ok(stated)
+    }
+
+    /// Takes a document that is the list, or a delta of it.
+    ///
+    /// # Errors
+    /// Why a delta cannot be applied: what is held is as it was.
+    pub(super) fn hold(
+        &mut self,
+        document: &ListDocument,
+        body: Node,
+        brought: Brought,
+        limits: &Limits,
+    ) -> Result<()> {
+        let topic = self.topic.as_bytes();
+        match (&mut self.tree, brought) {
+            (tree, Brought::Load | Brought::Audit) => *tree = Some(Tree::new(body)),
+            (Some(tree), Brought::Delta) => tree
+                .apply(&document.source.delta, body, limits)
+                .map_err(|error| TreeError::delta(topic, error))?,
+            (None, Brought::Delta) => return Err(TreeError::not_held(topic)),
+        }
+        Ok(())
+    }
+
+    /// Reads the document that is held. Its entries may be an array, or an object.
+    ///
+    /// # Errors
+    /// As [`List::read`].
+    pub(super) fn read_document(&self, document: &ListDocument) -> Result<Stated> {
+        let not_a_list = || TreeError::NotAList { topic: self.topic.clone() };
+        let root = self.tree.as_ref().map(Tree::root);
+        let mut stated = Stated::default();
+        match root.and_then(|root| find::find(root, &document.items)) {
+            Some(Node::Array(entries)) => {
+                self.read_entries(&mut entries.iter(), &document.source, &mut stated)?;
             }
-            for (entry, id) in entries.iter().zip(ids) {
-                match id.filter(|id| seen.insert(id.clone())) {
-                    Some(id) => {
-                        let listing = self.listing(entry, source, &id);
-                        stated.matches.push((id, listing));
-                    }
-                    None => stated.passed_over += 1,
-                }
+            Some(Node::Object(entries)) => {
+                let mut entries = entries.iter().map(|(_, entry)| entry);
+                self.read_entries(&mut entries, &document.source, &mut stated)?;
+            }
+            Some(Node::Null | Node::Bool(_) | Node::Number(_) | Node::Text(_)) | None => {
+                return Err(not_a_list());
             }
         }
         Ok(stated)
+    }
+
+    fn read_entries(
+        &self,
+        entries: &mut dyn Iterator<Item = &Node>,
+        source: &Source,
+        stated: &mut Stated,
+    ) -> Result<()> {
+        let entries: Vec<(&Node, Option<MatchId>)> =
+            entries.map(|entry| (entry, id(entry, source))).collect();
+        if !entries.is_empty() && entries.iter().all(|(_, id)| id.is_none()) {
+            return Err(TreeError::PointsNowhere {
+                source: source.name.clone(),
+                key: "id",
+                pointer: source.id.to_string(),
+            });
+        }
+        for (entry, id) in entries {
+            match id.filter(|id| stated.seen.insert(id.clone())) {
+                Some(id) => {
+                    let listing = self.listing(entry, source, &id);
+                    stated.matches.push((id, listing));
+                }
+                None => stated.passed_over += 1,
+            }
+        }
+        Ok(())
     }
 
     /// All is reported anew.
@@ -119,6 +181,7 @@ impl List {
     pub(super) fn lost(&mut self) {
         self.pending.clear();
         self.published.clear();
+        self.tree = None;
         self.pending.push_back(ListChange::Lost);
     }
 

@@ -24,9 +24,9 @@ mod write;
 
 pub use ops::{DeltaError, DeltaForm, Keyed};
 pub use parse::JsonError;
-pub use source::Source;
+pub use source::{ListDocument, Source};
 
-use self::held::{Match, Reporting, view};
+use self::held::{Match, Naming, Reporting, view};
 use self::list::List;
 use self::odds::{MarketNow, Memory};
 use self::ops::Tree;
@@ -46,6 +46,9 @@ const PERIODS: &str = include_str!("periods.toml");
 
 pub struct JsonDocs {
     sources: Vec<Source>,
+    naming: Naming,
+    /// None: a list's body is what `list` says.
+    list_document: Option<ListDocument>,
     periods: Vec<Period>,
     limits: Limits,
     topics: HashMap<Box<str>, Place, RandomState>,
@@ -84,6 +87,8 @@ impl JsonDocs {
         let rows = table.get("period").and_then(toml::Value::as_array);
         Ok(JsonDocs {
             sources,
+            naming: Naming::BySource,
+            list_document: None,
             periods: compile_periods(rows.map(Vec::as_slice).unwrap_or_default())?,
             limits,
             topics: HashMap::default(),
@@ -93,6 +98,19 @@ impl JsonDocs {
             passed_over: 0,
             json: Json::default(),
         })
+    }
+
+    /// As [`JsonDocs::new`], of topics that all have one source, and a list that is a document.
+    ///
+    /// # Errors
+    /// As [`JsonDocs::new`].
+    pub fn of_topics(
+        source: Source,
+        list: Option<ListDocument>,
+        limits: Limits,
+    ) -> std::result::Result<JsonDocs, MappingError> {
+        let docs = JsonDocs::new(vec![source], limits)?;
+        Ok(JsonDocs { naming: Naming::OneSource, list_document: list, ..docs })
     }
 
     fn place(&self, topic: &[u8]) -> Option<Place> {
@@ -109,9 +127,15 @@ impl JsonDocs {
     /// What is wrong with it: what was reported stands.
     fn take_list(&mut self, topic: &[u8], body: &[u8], brought: Brought) -> Result<()> {
         let body = parse(body, &self.limits).map_err(|error| TreeError::json(topic, error))?;
-        let JsonDocs { list, sources, passed_over, .. } = self;
+        let JsonDocs { list, sources, list_document, passed_over, limits, .. } = self;
         let Some(list) = list else { return Err(TreeError::not_held(topic)) };
-        let stated = list.read(&body, sources)?;
+        let stated = match list_document {
+            None => list.read(&body, sources)?,
+            Some(document) => {
+                list.hold(document, body, brought, limits)?;
+                list.read_document(document)?
+            }
+        };
         *passed_over += stated.passed_over;
         match brought {
             Brought::Load | Brought::Audit => list.load(stated),

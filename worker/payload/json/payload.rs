@@ -28,7 +28,7 @@ impl Payload for JsonDocs {
         for (place, topic) in topics.iter().enumerate() {
             self.topics.insert(topic.as_str().into(), Place { slot, topic: place as u16 });
         }
-        let topics = topics.iter().map(|topic| Topic::new(topic, &self.sources)).collect();
+        let topics = topics.iter().map(|topic| Topic::new(topic, &self.sources, self.naming)).collect();
         entry.insert(Match { topics, listing, ..Match::default() });
         Ok(MatchSlot(slot))
     }

@@ -1,9 +1,8 @@
-//! The ranking: which rooms there are, asked for again and again while somebody follows it.
+//! A list that an HTTP server has, asked for again and again while somebody follows it.
 //!
-//! One question is out at a time. What goes wrong is said once per change, and never ends a room: the list stays as it was. The socket
-//! is the HTTP engine's, under tokens of its own. Caller: `source`.
+//! One question is out at a time. What goes wrong is said once per change, and ends nothing that is followed: the list stays as it was. The
+//! socket is the HTTP engine's, under tokens of its own. Callers: `rooms` for its ranking, `push` for its list.
 
-use super::plan::RankingPlan;
 use crate::net::Readiness;
 use crate::net::http::{Http, Outcome, Request, RequestId};
 use mio::{Registry, Token};
@@ -14,8 +13,18 @@ use std::time::{Duration, Instant};
 const WHOLE: Duration = Duration::from_secs(20);
 const IDLE: Duration = Duration::from_secs(10);
 
-pub(super) struct Ranking {
-    plan: RankingPlan,
+#[derive(Clone, Debug)]
+pub(super) struct PolledPlan {
+    /// What it is called where something is wrong with it.
+    pub(super) what: &'static str,
+    pub(super) url: String,
+    pub(super) every: Duration,
+    pub(super) ca_file: String,
+    pub(super) insecure: bool,
+}
+
+pub(super) struct Polled {
+    plan: PolledPlan,
     /// Bytes of an answer.
     body_limit: usize,
     first: Token,
@@ -46,18 +55,10 @@ pub(super) enum Came {
     FailedAgain,
 }
 
-impl Ranking {
+impl Polled {
     /// One that nobody follows. Its sockets have the tokens from `first` on.
-    pub(super) fn new(plan: RankingPlan, body_limit: usize, first: Token) -> Ranking {
-        Ranking {
-            plan,
-            body_limit,
-            first,
-            http: None,
-            state: State::Idle,
-            loaded: false,
-            said: String::new(),
-        }
+    pub(super) fn new(plan: PolledPlan, body_limit: usize, first: Token) -> Polled {
+        Polled { plan, body_limit, first, http: None, state: State::Idle, loaded: false, said: String::new() }
     }
 
     /// It is asked for from now on; at once, even if it was asked for before.
@@ -131,7 +132,7 @@ impl Ranking {
             Some(http) => http,
             none => none.insert(Http::new(self.first, 1, 1).map_err(|error| error.to_string())?),
         };
-        let RankingPlan { url, every, ca_file, insecure } = &self.plan;
+        let PolledPlan { what: _, url, every, ca_file, insecure } = &self.plan;
         let request = Request {
             url: url.clone(),
             headers: Vec::new(),
@@ -152,13 +153,13 @@ impl Ranking {
             return Came::FailedAgain;
         }
         why.clone_into(&mut self.said);
-        Came::Failed(format!("the ranking: {why}; it is asked for again in {:?}", self.plan.every))
+        Came::Failed(format!("{}: {why}; it is asked for again in {:?}", self.plan.what, self.plan.every))
     }
 }
 
 /// Without the address, whose query may be a secret.
-impl fmt::Debug for Ranking {
+impl fmt::Debug for Polled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ranking").field("state", &self.state).finish_non_exhaustive()
+        f.debug_struct("Polled").field("state", &self.state).finish_non_exhaustive()
     }
 }
