@@ -5,7 +5,6 @@
 
 use super::Shared;
 use super::dialect::Dialect;
-use super::world::World;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -83,24 +82,6 @@ impl PushJudge {
             }
         }
         report
-    }
-
-    /// The newest prices of each runner of an exchange's topic, from its first change on, by the runner's id.
-    pub(super) fn prices(world: &World, id: &str) -> BTreeMap<String, Vec<f64>> {
-        let mut prices: BTreeMap<String, Vec<f64>> = BTreeMap::new();
-        let Some(slot) = world.slot(id) else { return prices };
-        for number in 0..=world.number(slot) {
-            let Some(truth) = world.document_at(id, number) else { continue };
-            for (runner, price) in
-                runners(&truth).filter_map(|(id, runner)| Some((id, runner.get("ltp")?.as_f64()?)))
-            {
-                let of_runner = prices.entry(runner).or_default();
-                if of_runner.last() != Some(&price) {
-                    of_runner.push(price);
-                }
-            }
-        }
-        prices
     }
 }
 

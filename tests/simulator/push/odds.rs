@@ -48,8 +48,9 @@ impl PushJudge {
             report.recovered += u64::from(row.recovered);
         }
         let world = self.shared.world();
-        for id in world.topics() {
-            for (runner, prices) in PushJudge::prices(&world, id) {
+        for (slot, id) in world.topics().iter().enumerate() {
+            let Some(topic) = world.topic(slot) else { continue };
+            for (runner, prices) in world.dialect.prices(topic, world.number(slot)) {
                 let rows = rows.get(&(id.clone(), runner.clone())).map_or(&[][..], Vec::as_slice);
                 report.judgement.compared += 1;
                 if let Err(difference) = follow(&prices, rows) {

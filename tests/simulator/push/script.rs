@@ -69,6 +69,18 @@ impl Script {
         cells
     }
 
+    /// A cell as it began, and after each of its changes up to `number`.
+    pub(super) fn course(&self, slot: Slot, place: u64, number: Number) -> impl Iterator<Item = Cell> {
+        let cells = self.cells.max(1);
+        let first = (1..=cells).find(|change| self.cell_of(slot, *change) == place).unwrap_or(1);
+        let changed = (first..=number).step_by(cells as usize);
+        std::iter::once(Cell { place, changed: 0, times: 0 }).chain(changed.map(move |changed| Cell {
+            place,
+            changed,
+            times: (changed - 1) / cells + 1,
+        }))
+    }
+
     /// A cell's value: a number below `bound`, the same for the same change.
     pub(super) fn value(&self, slot: Slot, cell: Cell, bound: u64) -> u64 {
         let mixed = mix(mix(mix(self.seed) ^ slot as u64) ^ (cell.place << 48) ^ cell.changed);
@@ -115,11 +127,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn one_change_changes_one_cell(slot in 0_usize..100, number in 1_u64..100_000) {
+        fn one_change_changes_one_cell(slot in 0_usize..100, number in 1_u64..2_000) {
             let (before, after) = (SCRIPT.cells(slot, number - 1), SCRIPT.cells(slot, number));
             let differ = before.iter().zip(&after).filter(|(before, after)| before != after).count();
             prop_assert_eq!(differ, 1);
             prop_assert_eq!(SCRIPT.changed(slot, number - 1, number).len(), 1);
+            for cell in after {
+                prop_assert_eq!(SCRIPT.course(slot, cell.place, number).last(), Some(cell));
+            }
         }
     }
 }

@@ -6,6 +6,7 @@
 use super::{Asked, Span, Stamp, Topic, Why, Zeros, id_of, text, texts};
 use crate::push::script::{Cell, Number};
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 
 const RUNNERS: u64 = 3;
 const RUNGS: u64 = 4;
@@ -91,6 +92,17 @@ pub(super) fn document(topic: Topic<'_>, number: Number) -> Value {
     Value::Object(members)
 }
 
+/// The last prices that each runner ever had up to change `number`, by its id.
+pub(super) fn prices(topic: Topic<'_>, number: Number) -> BTreeMap<String, Vec<f64>> {
+    let of = |runner: u64| {
+        let course = topic.script.course(topic.slot, runner * OF_RUNNER, number);
+        let mut prices: Vec<f64> = course.map(|cell| last_price(topic, cell) as f64 / 100.0).collect();
+        prices.dedup();
+        (runner_id(runner).to_string(), prices)
+    };
+    (0..RUNNERS).map(of).collect()
+}
+
 /// What these cells say, in the order of the runners.
 fn described(topic: Topic<'_>, cells: &[Cell], zeros: Zeros) -> Map<String, Value> {
     let mut members = Map::new();
@@ -121,7 +133,7 @@ fn runner_of<'c>(
     for cell in cells {
         let (ladder, price) = match what(cell.place % OF_RUNNER) {
             What::Last => {
-                told.insert("ltp".to_owned(), hundredths(101 + topic.script.value(topic.slot, *cell, 900)));
+                told.insert("ltp".to_owned(), hundredths(last_price(topic, *cell)));
                 continue;
             }
             What::Back(rung) => ("atb", price(runner).saturating_sub(2 * rung)),
@@ -141,6 +153,11 @@ fn runner_of<'c>(
     }
     told.insert("id".to_owned(), runner_id(runner).into());
     Some(told)
+}
+
+/// In hundredths.
+fn last_price(topic: Topic<'_>, cell: Cell) -> u64 {
+    101 + topic.script.value(topic.slot, cell, 900)
 }
 
 fn what(place: u64) -> What {

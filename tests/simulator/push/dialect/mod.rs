@@ -12,6 +12,7 @@ mod tests;
 use super::options::Deltas;
 use super::script::{Number, Script, Slot};
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// The topic that lists the others, where a dialect has one.
 pub const LIST: &str = "games";
@@ -236,6 +237,14 @@ impl Dialect {
             Dialect::Exchange => exchange::document(topic, number),
             Dialect::Books => books::document(topic, number),
             Dialect::Scores => scores::document(topic, number),
+        }
+    }
+
+    /// Where topics are markets: the prices that each selection ever had up to change `number`, by its id.
+    pub(super) fn prices(self, topic: Topic<'_>, number: Number) -> BTreeMap<String, Vec<f64>> {
+        match self {
+            Dialect::Exchange => exchange::prices(topic, number),
+            Dialect::Books | Dialect::Scores => BTreeMap::new(),
         }
     }
 
