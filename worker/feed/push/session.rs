@@ -14,7 +14,7 @@ pub use config::SessionConfig;
 
 use super::dialect::View;
 use super::lost::{LostReason, WaitedFor};
-use super::search::{Element, Found, Span};
+use super::search::{Element, Found, Span, elements};
 use super::skip::Skip;
 use super::subscriptions::{Earlier, Subscriptions};
 use super::unpack::unpack;
@@ -102,6 +102,8 @@ pub struct Session {
     served: Served,
     /// The tokens of the connection, by their words.
     tokens: BTreeMap<String, String>,
+    /// Those of the connection before: topics go on from there, whatever this connection has brought before they are asked for.
+    earlier_tokens: BTreeMap<String, String>,
     message: Message,
     steps: VecDeque<Step>,
     given: Option<Step>,
@@ -126,6 +128,15 @@ impl Message {
     fn view(&self) -> View<'_> {
         View { text: &self.text, message: &self.found, item: &self.item }
     }
+
+    /// Where the text begins behind white space.
+    fn start(&self) -> usize {
+        self.text.iter().position(|byte| !byte.is_ascii_whitespace()).unwrap_or(self.text.len())
+    }
+
+    fn is_array(&self) -> bool {
+        self.text.get(self.start()) == Some(&b'[')
+    }
 }
 
 impl Session {
@@ -146,6 +157,7 @@ impl Session {
             subscriptions: Subscriptions::new(config.subscriptions.clone(), earlier.topics, now),
             kind,
             served: Served::Nothing,
+            earlier_tokens: earlier.tokens.clone(),
             tokens: earlier.tokens,
             message: Message::default(),
             steps: VecDeque::new(),
@@ -198,10 +210,25 @@ impl Session {
         if let Err(skip) = self.keep_text(frame, form) {
             return self.skip(skip);
         }
+        let all = 0..self.message.text.len();
+        if self.config.dialect.items.is_some() || !self.message.is_array() {
+            return self.take_message(all, now);
+        }
+        // Several messages in one.
+        let mut messages = std::mem::take(&mut self.message.elements);
+        messages.clear();
+        match elements(&self.message.text, self.message.start()..all.end, &mut messages) {
+            Ok(()) => messages.iter().for_each(|message| self.take_message(message.value.clone(), now)),
+            Err(_) => self.skip(Skip::NotJson),
+        }
+        self.message.elements = messages;
+    }
+
+    fn take_message(&mut self, message: Span, now: Instant) {
         let config = Arc::clone(&self.config);
         let Message { text, found, item, .. } = &mut self.message;
         *item = Found::default();
-        if config.dialect.search_message(text, found).is_err() {
+        if config.dialect.search_message(text, message, found).is_err() {
             return self.skip(Skip::NotJson);
         }
         self.reply();
