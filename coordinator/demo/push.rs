@@ -86,6 +86,7 @@ heartbeat = {{ every = "5s", send = '{{"op":"heartbeat","id":{{N}}}}' }}
 batch = 50
 items = "/mc"
 topic = "/id"
+ignored = [{{ at = "/ct", is = "HEARTBEAT", of = "message" }}, {{ at = "/op", is = "connection", of = "message" }}]
 snapshot = {{ at = "/img", is = "true" }}
 merge = {{ key = "id" }}
 [feed.reading]

@@ -155,6 +155,7 @@ unsubscribe = '{{"op":"marketUnsubscription","id":{{N}},"marketFilter":{{"market
 heartbeat = {{ every = "5s", send = '{{"op":"heartbeat","id":{{N}}}}' }}
 items = "/mc"
 topic = "/id"
+ignored = [{{ at = "/ct", is = "HEARTBEAT", of = "message" }}, {{ at = "/op", is = ["connection", "status"], of = "message" }}]
 snapshot = {{ at = "/img", is = "true" }}
 merge = {{ key = "id" }}
 [feed.reading]

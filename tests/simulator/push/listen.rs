@@ -78,6 +78,7 @@ impl Server {
             return;
         }
         let mut accepted = Vec::new();
+        let mut breaks_policy = false;
         let mut refused: Vec<(Why, Vec<String>)> = Vec::new();
         for topic in topics {
             match self.judge(at, topic) {
@@ -91,10 +92,8 @@ impl Server {
                 },
                 Verdict::Nothing => {}
                 Verdict::Close => {
-                    if let Some(connection) = self.connections.get_mut(at) {
-                        connection.close(POLICY);
-                    }
-                    return;
+                    breaks_policy = true;
+                    break;
                 }
             }
         }
@@ -108,6 +107,10 @@ impl Server {
             self.begin(at, topic, resume);
         }
         self.send_parts(at);
+        // What it had below the cap it was served.
+        if let Some(connection) = self.connections.get_mut(at).filter(|_| breaks_policy) {
+            connection.close(POLICY);
+        }
     }
 
     /// Limits of a request, looked at before its topics are.
