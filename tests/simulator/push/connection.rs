@@ -7,7 +7,7 @@ use flate2::write::GzEncoder;
 use mio::net::TcpStream;
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::time::Instant;
 use touchline_worker::wire::websocket::{
     Arrived, CloseCode, Limits, Opcode, Reader, Role, ServerRequest, Writer,
@@ -24,8 +24,10 @@ pub(super) enum Stage {
     /// The login is to come.
     Login,
     Open,
-    /// It ends when all that waits is sent.
+    /// It has been told to go; what waits is still sent.
     Leaving,
+    /// All is sent, and nothing more will be: the client ends it.
+    Shut,
 }
 
 /// Why a connection ends.
@@ -35,8 +37,6 @@ pub(super) enum End {
     Left,
     /// It sent what cannot be understood.
     Bad,
-    /// It has been told to go.
-    Closed,
     Silent,
     /// It does not read fast enough.
     Slow,
@@ -76,7 +76,7 @@ pub(super) struct Connection {
     pub(super) peer: SocketAddr,
     pub(super) id: u64,
     pub(super) stage: Stage,
-    /// When it came, then when it logged in.
+    /// When it came, then when it logged in, then when it was told to go.
     pub(super) since: Instant,
     /// When it last said something.
     pub(super) heard: Instant,
@@ -185,9 +185,24 @@ impl Connection {
 
     /// Says that it ends, and why; nothing follows.
     pub(super) fn close(&mut self, code: u16) {
-        if self.stage != Stage::Leaving {
-            self.writer.close(CloseCode(code), "", &mut self.out);
-            self.stage = Stage::Leaving;
+        match self.stage {
+            Stage::Upgrade | Stage::Login | Stage::Open => {
+                self.writer.close(CloseCode(code), "", &mut self.out);
+                self.stage = Stage::Leaving;
+                self.since = Instant::now();
+            }
+            Stage::Leaving | Stage::Shut => {}
+        }
+    }
+
+    /// Ends our direction, if it was told to go and all is sent. To end both would reset the connection where the client has just said
+    /// something, and the close code would be lost.
+    pub(super) fn shut(&mut self) {
+        if self.stage == Stage::Leaving && self.queue() == 0 {
+            self.stage = Stage::Shut;
+            if let Err(error) = self.stream.shutdown(Shutdown::Write) {
+                log::debug!("simulator.shut {error}");
+            }
         }
     }
 

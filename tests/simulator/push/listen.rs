@@ -33,7 +33,7 @@ impl Server {
         let asked = dialect.asked(&message).ok_or(End::Bad)?;
         let Some(connection) = self.connections.get_mut(at) else { return Ok(()) };
         match (asked, connection.stage) {
-            (_, Stage::Upgrade | Stage::Leaving) => {}
+            (_, Stage::Upgrade | Stage::Leaving | Stage::Shut) => {}
             (Asked::Login { id, token }, Stage::Login | Stage::Open) => {
                 if self.options.token.as_ref().is_some_and(|wanted| *wanted != token) {
                     self.report.denied += 1;

@@ -79,7 +79,7 @@ impl PushReport {
 
     pub(super) fn count(&mut self, end: End) {
         match end {
-            End::Left | End::Closed => {}
+            End::Left => {}
             End::Bad => self.bad += 1,
             End::Silent => self.silent += 1,
             End::Slow => self.slow += 1,

@@ -224,7 +224,7 @@ impl Server {
         for (at, connection) in &mut self.connections {
             let since = now.saturating_duration_since(connection.since);
             match connection.stage {
-                Stage::Upgrade | Stage::Login | Stage::Leaving => {
+                Stage::Upgrade | Stage::Login | Stage::Leaving | Stage::Shut => {
                     if since > PATIENCE && now.saturating_duration_since(connection.heard) > PATIENCE {
                         self.closing.push((at, End::Silent));
                     }
@@ -254,9 +254,7 @@ impl Server {
                 Ok(taken) => self.report.bytes += taken,
                 Err(end) => self.closing.push((at, end)),
             }
-            if connection.stage == Stage::Leaving && connection.queue() == 0 {
-                self.closing.push((at, End::Closed));
-            }
+            connection.shut();
         }
     }
 
@@ -266,7 +264,7 @@ impl Server {
             self.report.count(end);
             match end {
                 End::Reset | End::Slow => connection.reset(),
-                End::Left | End::Bad | End::Closed | End::Silent => {}
+                End::Left | End::Bad | End::Silent => {}
             }
             for subscription in connection.subscriptions.values() {
                 if let Subject::Topic(slot) = subscription.subject
@@ -288,7 +286,12 @@ impl Server {
             most: connection.most,
             queue: connection.queue(),
         };
-        self.report.connections = self.connections.iter().map(|(_, one)| of(one)).collect();
+        let are_open = |one: &&Connection| match one.stage {
+            Stage::Upgrade | Stage::Login | Stage::Open => true,
+            Stage::Leaving | Stage::Shut => false,
+        };
+        self.report.connections =
+            self.connections.iter().map(|(_, one)| one).filter(are_open).map(of).collect();
         locked(&self.shared.report).clone_from(&self.report);
     }
 }

@@ -177,7 +177,7 @@ fn a_login_is_over_after_its_time_and_the_list_tells_of_a_new_game() {
     let options = PushOptions {
         dialect: Dialect::Scores,
         topics: 3,
-        login_expires: Some(Duration::from_millis(500)),
+        login_expires: Some(Duration::from_secs(2)),
         ..PushOptions::default()
     };
     let server = PushServer::start(&options).unwrap();
