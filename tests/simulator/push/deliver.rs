@@ -7,6 +7,7 @@ use super::dialect::{Span, Stamp, Topic};
 use super::options::{Faults, Mishap};
 use super::run::{Server, millis};
 use super::script::{Number, Slot};
+use std::sync::Arc;
 
 /// One delta of so many is sent of a subscription that is thinned out.
 const THIN: u64 = 10;
@@ -20,7 +21,7 @@ const STRANGERS: u64 = 4;
 impl Server {
     /// So many further changes happen, and are gathered for who follows them.
     pub(super) fn happen(&mut self, count: u64) {
-        let shared = std::sync::Arc::clone(&self.shared);
+        let shared = Arc::clone(&self.shared);
         let mut world = shared.world();
         // Whoever pauses waits for this lock: nothing changes behind it.
         if shared.is_paused() {
@@ -153,7 +154,7 @@ impl Server {
 
     /// Another topic comes to this place: who follows the old one is told no more of it, who follows the list is.
     pub(super) fn replace(&mut self, slot: Slot) {
-        let shared = std::sync::Arc::clone(&self.shared);
+        let shared = Arc::clone(&self.shared);
         let mut world = shared.world();
         let Some(old) = world.topics().get(slot).cloned() else { return };
         let Some(new) = world.replace(slot) else { return };
