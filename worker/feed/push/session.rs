@@ -112,6 +112,8 @@ pub struct Session {
     number: u64,
     errors: u64,
     alive_at: Instant,
+    /// Since when a sign of life is waited for.
+    probed: Option<Instant>,
     beat_at: Instant,
 }
 
@@ -166,6 +168,7 @@ impl Session {
             number: 0,
             errors: 0,
             alive_at: now,
+            probed: None,
             beat_at: now,
             config,
         }
@@ -206,7 +209,7 @@ impl Session {
 
     /// A message came.
     pub(super) fn take(&mut self, frame: &[u8], form: Form, now: Instant) {
-        self.alive_at = self.alive_at.max(now);
+        self.is_alive(now);
         if let Err(skip) = self.keep_text(frame, form) {
             return self.skip(skip);
         }
