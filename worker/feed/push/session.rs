@@ -221,6 +221,7 @@ impl Session {
         let mut messages = std::mem::take(&mut self.message.elements);
         messages.clear();
         match elements(&self.message.text, self.message.start()..all.end, &mut messages) {
+            Ok(()) if messages.is_empty() => self.take_message(all, now),
             Ok(()) => messages.iter().for_each(|message| self.take_message(message.value.clone(), now)),
             Err(_) => self.skip(Skip::NotJson),
         }

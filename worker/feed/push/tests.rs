@@ -3,6 +3,7 @@
 mod bad_input;
 mod loopback;
 mod model;
+mod several;
 
 use super::lost::LostReason;
 use super::session::{Form, Outgoing, ResumeState, Session, SessionConfig};
