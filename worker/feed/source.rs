@@ -168,6 +168,16 @@ impl Source {
         }
     }
 
+    /// A delta of `topic` cannot be applied, so what is held of it is no longer what the server has: a fresh snapshot is asked for, where
+    /// that is the source's to do.
+    pub fn renew(&mut self, topic: &str, now: Instant) {
+        match self {
+            Source::Push(source) => source.renew(topic, now),
+            // These have their audits, or only whole answers.
+            Source::Diffusion(_) | Source::Poll(_) | Source::Rooms(_) => {}
+        }
+    }
+
     /// What the match list says of the match of `topic` changed.
     pub fn listed(&mut self, topic: &str) {
         match self {

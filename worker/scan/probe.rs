@@ -21,6 +21,8 @@ use touchline_common::model::{Handle, Listing, MarketValue, MatchId, OddsChange,
 
 const WAKE: Token = Token(0);
 const FIRST_SOURCE: Token = Token(1);
+/// Reasons of skipped messages that are shown where nothing came.
+const REASONS: usize = 3;
 const LOAD_DEADLINE: Duration = Duration::from_secs(10);
 const WATCH: Duration = Duration::from_secs(3);
 /// What to look at when the server refuses the login, or the session after it.
@@ -349,16 +351,22 @@ impl Probe<'_> {
         let advice = match self.feed.kind {
             FeedKind::Rooms => "check `url`, the room's id, and what `auth_file` has",
             FeedKind::Push => {
-                "check `subscribe`, and `topic`, `snapshot` and `delta`: `skipped` says what was made of the messages"
+                "check `subscribe`, and what messages mean: `items`, `topic`, `snapshot`, `delta`"
             }
             FeedKind::Diffusion | FeedKind::Poll => {
                 "check `match_topics` (this match may also have no page of its own: try again), and `payload`"
             }
         };
-        let found = match self.seen.interrupted.take() {
+        let mut found = match self.seen.interrupted.take() {
             Some(why) => format!("{}: {why}", missing(topics)),
             None => missing(topics),
         };
+        let mut reasons: Vec<&str> = self.seen.skipped.iter().map(String::as_str).collect();
+        reasons.dedup();
+        if !reasons.is_empty() {
+            reasons.truncate(REASONS);
+            found.push_str(&format!("; skipped: {}", reasons.join("; ")));
+        }
         Failure { step, found, advice }
     }
 

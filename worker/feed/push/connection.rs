@@ -257,6 +257,13 @@ impl Connection {
         self.live.as_mut().map_or(Ok(()), |live| live.session.keep(topic))
     }
 
+    /// As [`Session::renew`].
+    pub fn renew(&mut self, topic: &str, now: Instant) {
+        if let Some(live) = &mut self.live {
+            live.session.renew(topic, now);
+        }
+    }
+
     fn is_polled(&self, topic: &str) -> bool {
         self.list.is_some() && topic == self.plan.list_topic
     }

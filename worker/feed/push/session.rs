@@ -375,6 +375,17 @@ impl Session {
         self.subscriptions.keep(topic)
     }
 
+    /// A delta of a topic could not be applied: nothing of it is given until its next snapshot.
+    pub(super) fn renew(&mut self, topic: &str, now: Instant) {
+        let Some(held) = self.subscriptions.get_mut(topic).filter(|held| held.order.is_following()) else {
+            return;
+        };
+        held.order.restart();
+        let topic = Arc::clone(&held.name);
+        self.subscriptions.renew(&topic, now);
+        self.steps.push_back(Step::Interrupted { topic, why: "a delta of it cannot be applied".to_owned() });
+    }
+
     fn check_alive(&self) -> Result<(), FollowError> {
         if self.why().is_some() { Err(FollowError::Closed) } else { Ok(()) }
     }

@@ -3,6 +3,7 @@
 mod hostile;
 mod lists;
 mod matches;
+mod pushed;
 mod recordings;
 
 use super::{JsonDocs, Source};

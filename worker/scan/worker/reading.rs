@@ -96,6 +96,7 @@ impl Worker {
     fn apply_messages(&mut self, now: Instant, received: Received) -> Option<ConnectionEvent> {
         let Worker { source, parts, matches, link, meter, turn, audits, .. } = self;
         let mut heartbeat = None;
+        let mut broken: Vec<String> = Vec::new();
         let change = loop {
             if let Some(mut upcoming) = source.look_ahead() {
                 parts.trees.expect(&mut upcoming);
@@ -130,6 +131,9 @@ impl Worker {
                     meter.heard_at = now;
                     meter.counted.diffs += 1;
                     let applied = parts.trees.delta(topic, body, received, &mut reporter);
+                    if let Err(TreeError::Delta { topic, .. }) = &applied {
+                        broken.push(topic.clone());
+                    }
                     count(meter, applied, &parts.feed_name);
                 }
                 Event::Unchanged { topic } => {
@@ -189,6 +193,9 @@ impl Worker {
         matches.at_none();
         if let Some(every) = heartbeat {
             source.heartbeat(every);
+        }
+        for topic in broken {
+            source.renew(&topic, now);
         }
         // Before the matches are reported whose loads made it so.
         if change == Some(ConnectionEvent::Up) {

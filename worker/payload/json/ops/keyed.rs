@@ -3,7 +3,6 @@
 //! An item is an object with the member `key`, or a pair `[key, amount]`. One that comes is merged into the one with its key, or stands
 //! behind the others; with an amount of zero or `null` it is removed. Arrays of anything else are replaced whole.
 
-use super::merge::deep_merge;
 use crate::payload::json::node::Node;
 use std::collections::{HashMap, HashSet};
 
@@ -62,8 +61,8 @@ fn put(held: &mut Vec<Node>, items: Vec<Node>, rule: &Keyed) -> HashSet<usize> {
                 places.remove(&key);
                 removed.extend(place);
             }
-            // A pair is replaced, an object merged.
-            (Some(held), false) => deep_merge(held, item),
+            // A pair is replaced, since its own items are not keyed; an object is merged, with what is keyed in it.
+            (Some(held), false) => merge(held, item, rule),
             (None, true) => {}
             (None, false) => {
                 places.insert(key, held.len());

@@ -35,7 +35,7 @@ fn drained(bed: &mut Bed) -> Vec<ListChange> {
 }
 
 /// Each change as a line.
-fn lines(bed: &mut Bed) -> Vec<String> {
+pub(super) fn lines(bed: &mut Bed) -> Vec<String> {
     let line = |change: ListChange| match change {
         ListChange::LoadBegin => "begin".to_owned(),
         ListChange::Present { id, listing } => format!("{id} {}", listing.name.unwrap_or_default()),
