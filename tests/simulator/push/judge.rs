@@ -100,7 +100,7 @@ fn compare(dialect: Dialect, id: &str, truth: &Value, document: &Value, report: 
     report.compared += 1;
     let (expected, found) = match dialect {
         Dialect::Exchange => (of_market(truth), shown_market(document)),
-        Dialect::Books => (sorted(truth), rest(dialect, document).map_or(Value::Null, sorted)),
+        Dialect::Books => (of_book(truth), rest(dialect, document).map_or(Value::Null, of_book)),
         Dialect::Scores => (of_game(truth), shown_game(document)),
     };
     if let Some(difference) = differ(&expected, &found, "") {
@@ -138,6 +138,12 @@ fn shown_market(document: &Value) -> Value {
     json!({"status": document.get("status"), "runners": runners})
 }
 
+/// What a book says, as it is sent and as it is shown.
+fn of_book(book: &Value) -> Value {
+    let side = |name: &str| book.get(name).map_or(json!([]), sorted);
+    json!({"seq": book.get("seq"), "last": book.get("last"), "bids": side("bids"), "asks": side("asks")})
+}
+
 fn of_game(truth: &Value) -> Value {
     json!({"status": "in_play", "score": truth.get("score"), "note": truth.get("note"),
         "corners": truth.pointer("/corners/home"), "home": truth.pointer("/home/name")})
@@ -150,7 +156,7 @@ fn shown_game(document: &Value) -> Value {
         "note": note, "corners": document.pointer("/stats/corners/home"), "home": document.get("home")})
 }
 
-/// The same whatever the order of arrays; without those that are empty, and numbers as numbers.
+/// The same whatever the order of arrays and however a number was written.
 fn sorted(value: &Value) -> Value {
     match value {
         Value::Array(items) => {
@@ -158,11 +164,7 @@ fn sorted(value: &Value) -> Value {
             items.sort_by_key(Value::to_string);
             Value::Array(items)
         }
-        Value::Object(members) => members
-            .iter()
-            .filter(|(_, value)| value.as_array().is_none_or(|items| !items.is_empty()))
-            .map(|(name, value)| (name.clone(), sorted(value)))
-            .collect(),
+        Value::Object(members) => members.iter().map(|(name, value)| (name.clone(), sorted(value))).collect(),
         Value::Number(number) => number.as_f64().map_or(Value::Null, |number| json!(number)),
         Value::Null | Value::Bool(_) | Value::String(_) => value.clone(),
     }
@@ -201,6 +203,19 @@ mod tests {
         compare(Dialect::Exchange, "1.1", &truth, &document(2.5, 3.0), &mut report);
         assert_eq!((report.compared, report.different), (3, 2));
         assert!(report.explained[0].starts_with("1.1 at 4: /runners/7/price is 2.6"), "{report:?}");
+    }
+
+    #[test]
+    fn a_side_of_a_book_that_is_empty_must_be_shown_so() {
+        let truth = json!({"seq": 3, "last": "1.10", "bids": [], "asks": [["0.51", "2"]]});
+        let mut document =
+            json!({"extra": {"document": {"seq": 3, "last": "1.10", "asks": [["0.51", "2"]]}}});
+        let mut report = Judgement::default();
+        compare(Dialect::Books, "b", &truth, &document, &mut report);
+        assert!(report.is_equal(), "{report:?}");
+        document["extra"]["document"]["bids"] = json!([["0.50", "1"]]);
+        compare(Dialect::Books, "b", &truth, &document, &mut report);
+        assert_eq!(report.different, 1);
     }
 
     #[test]
