@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use touchline_common::config::Config;
 use touchline_common::sys::child;
 use touchline_simulator::api::ApiOptions;
+use touchline_simulator::push::PushOptions;
 use touchline_simulator::{Options, RoomOptions};
 use touchline_worker::{record, scan, serve};
 
@@ -28,6 +29,14 @@ impl Commands for Program {
 
     fn demo_rooms(&self, options: DemoOptions<RoomOptions>) -> Result<Code, CommandError> {
         outcome(demo::rooms::demo(&options))
+    }
+
+    fn demo_push(&self, options: DemoOptions<PushOptions>) -> Result<Code, CommandError> {
+        outcome(demo::push::demo(&options))
+    }
+
+    fn simulate_push(&self, server: PushOptions, output: OutputFormat) -> Result<Code, CommandError> {
+        outcome(demo::push::simulate(&server, output))
     }
 
     fn simulate_rooms(&self, server: RoomOptions, output: OutputFormat) -> Result<Code, CommandError> {

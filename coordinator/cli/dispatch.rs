@@ -7,7 +7,7 @@ use super::options::{DemoOptions, DemoSink, Keep, OutputFormat};
 use super::output::{Audience, Failure, Outcome, Printer, settle, usage_line};
 use super::probe::probe;
 use super::replay::replay;
-use super::{Code, kinds, parser, show, usable, verbs, wait};
+use super::{Code, kinds, parser, push, show, usable, verbs, wait};
 use crate::child_args;
 use crate::pool::Child;
 use clap::ArgMatches;
@@ -24,6 +24,7 @@ use touchline_common::control::UNBUILT;
 use touchline_common::control::views::counted;
 use touchline_simulator::api::ApiOptions;
 use touchline_simulator::options::BadOption;
+use touchline_simulator::push::PushOptions as Push;
 use touchline_simulator::{OnResume, Options as Server, Protocol, RoomOptions as Rooms, Transport};
 
 /// What needs more than the control socket.
@@ -36,12 +37,16 @@ pub trait Commands {
     fn demo_rooms(&self, options: DemoOptions<Rooms>) -> Result<Code, CommandError>;
     /// `touchline demo --feed poll`.
     fn demo_poll(&self, options: DemoOptions<ApiOptions>) -> Result<Code, CommandError>;
+    /// `touchline demo --feed push`.
+    fn demo_push(&self, options: DemoOptions<Push>) -> Result<Code, CommandError>;
     /// `touchline simulate`.
     fn simulate(&self, server: Server, output: OutputFormat) -> Result<Code, CommandError>;
     /// `touchline simulate --feed rooms`.
     fn simulate_rooms(&self, server: Rooms, output: OutputFormat) -> Result<Code, CommandError>;
     /// `touchline simulate --feed poll`.
     fn simulate_poll(&self, server: ApiOptions, output: OutputFormat) -> Result<Code, CommandError>;
+    /// `touchline simulate --feed push`.
+    fn simulate_push(&self, server: Push, output: OutputFormat) -> Result<Code, CommandError>;
     /// A forked process. Its channel is descriptor 0; if `parent` does not run it any more, it leaves.
     fn child(&self, child: Child, parent: u32) -> Code;
 }
@@ -147,11 +152,13 @@ fn dispatch(matches: &ArgMatches, commands: &dyn Commands, out: &mut Printer<'_>
         "run" => run(matches, commands),
         "demo" => match text(matches, "feed") {
             "rooms" => Ok(commands.demo_rooms(demo_options(matches, kinds::demo_rooms(matches)?)?)?),
+            "push" => Ok(commands.demo_push(demo_options(matches, push::demo(matches)?)?)?),
             "poll" => Ok(commands.demo_poll(demo_options(matches, kinds::demo_poll(matches)?)?)?),
             _ => Ok(commands.demo(demo_options(matches, demo_server(matches)?)?)?),
         },
         "simulate" => match text(matches, "feed") {
             "rooms" => Ok(commands.simulate_rooms(kinds::rooms(matches)?, output(matches))?),
+            "push" => Ok(commands.simulate_push(push::simulated(matches)?, output(matches))?),
             "poll" => Ok(commands.simulate_poll(kinds::poll(matches)?, output(matches))?),
             _ => Ok(commands.simulate(simulated(matches)?, output(matches))?),
         },
@@ -314,7 +321,7 @@ fn demo_server(matches: &ArgMatches) -> Result<Server, Failure> {
 
 /// A demo with this server.
 fn demo_options<S>(matches: &ArgMatches, server: S) -> Result<DemoOptions<S>, Failure> {
-    only_built(matches, "feed", &["diffusion", "rooms", "poll"])?;
+    only_built(matches, "feed", &["diffusion", "rooms", "poll", "push"])?;
     Ok(DemoOptions {
         server,
         duration: matches.get_one::<Duration>("for").copied(),

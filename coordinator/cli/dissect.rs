@@ -155,6 +155,19 @@ mod tests {
         ) -> Result<Code, CommandError> {
             Ok(Code::Failed)
         }
+        fn demo_push(
+            &self,
+            _: crate::cli::DemoOptions<touchline_simulator::push::PushOptions>,
+        ) -> Result<Code, CommandError> {
+            Ok(Code::Failed)
+        }
+        fn simulate_push(
+            &self,
+            _: touchline_simulator::push::PushOptions,
+            _: OutputFormat,
+        ) -> Result<Code, CommandError> {
+            Ok(Code::Failed)
+        }
         fn simulate_rooms(
             &self,
             _: touchline_simulator::RoomOptions,

@@ -16,6 +16,7 @@ pub(super) fn of(verb: &str) -> &'static [Example] {
             ("demo --matches 20 --rate 500 --burst 1,1s,1m", "a small one without bursts"),
             ("demo --feed rooms --for 60s", "300 rooms: every line is stored exactly once"),
             ("demo --feed poll --for 60s", "50 matches of an HTTP API that is polled"),
+            ("demo --feed push --for 60s", "2,000 topics of a JSON push server, 100 a connection"),
         ],
         "simulate" => &[
             ("simulate --matches 20 --rate 500", "a small server on 127.0.0.1:8080"),
@@ -23,6 +24,7 @@ pub(super) fn of(verb: &str) -> &'static [Example] {
             ("simulate --transport wss --ca-file ca.pem", "a WebSocket over TLS"),
             ("simulate --feed rooms --matches 20 --listen 127.0.0.1:2243", "20 rooms"),
             ("simulate --feed poll --matches 20", "an HTTP API with 20 matches"),
+            ("simulate --feed push --matches 20 --cap 5", "20 topics, 5 a connection"),
         ],
         "check" => &[
             ("check", "validate the configuration that run would use"),

@@ -95,19 +95,19 @@ fn api_server(matches: &ArgMatches) -> Result<ApiOptions, Failure> {
     })
 }
 
-fn refuse(matches: &ArgMatches, foreign: &[&str]) -> Result<(), Failure> {
+pub(super) fn refuse(matches: &ArgMatches, foreign: &[&str]) -> Result<(), Failure> {
     let Some(name) = foreign.iter().find(|name| is_given(matches, name)) else { return Ok(()) };
     let kind = text(matches, "feed");
     let error = format!("--{name}: a server of --feed {kind} has none; expected --feed diffusion with it");
     Err(Failure::new(Code::Usage, error))
 }
 
-fn something(matches: usize) -> Result<(), Failure> {
+pub(super) fn something(matches: usize) -> Result<(), Failure> {
     let error = "--matches 0: nothing would be followed; expected at least 1";
     if matches == 0 { Err(Failure::new(Code::Usage, error)) } else { Ok(()) }
 }
 
-fn is_given(matches: &ArgMatches, name: &str) -> bool {
+pub(super) fn is_given(matches: &ArgMatches, name: &str) -> bool {
     let known = matches.try_contains_id(name).is_ok();
     known && matches.value_source(name) == Some(ValueSource::CommandLine)
 }

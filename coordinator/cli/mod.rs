@@ -14,6 +14,7 @@ mod options;
 mod output;
 mod parser;
 mod probe;
+mod push;
 mod replay;
 mod show;
 mod table;

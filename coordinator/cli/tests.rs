@@ -93,6 +93,21 @@ impl Commands for Asked {
         Ok(self.note(format!("{options:?}")))
     }
 
+    fn demo_push(
+        &self,
+        options: DemoOptions<touchline_simulator::push::PushOptions>,
+    ) -> Result<Code, CommandError> {
+        Ok(self.note(format!("{options:?}")))
+    }
+
+    fn simulate_push(
+        &self,
+        server: touchline_simulator::push::PushOptions,
+        output: OutputFormat,
+    ) -> Result<Code, CommandError> {
+        Ok(self.note(format!("{server:?}, output: {output:?}")))
+    }
+
     fn simulate_rooms(
         &self,
         server: touchline_simulator::RoomOptions,

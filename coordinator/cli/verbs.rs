@@ -121,12 +121,12 @@ fn dry_run() -> Arg {
 /// The options of the simulated server that `demo` has, too.
 fn simulated() -> [Arg; 9] {
     [
-        numeric("matches", "N", whole, "Number of simulated matches or rooms").default_value("250"),
+        numeric("matches", "N", whole, "Number of simulated matches, rooms or topics").default_value("250"),
         numeric(
             "rate",
             "DIFFS_PER_S",
             number,
-            "Diffs, messages of rooms, or changes of polled matches, per second over all",
+            "Diffs, messages of rooms, or changes of polled matches or topics, per second over all",
         )
         .default_value("1000"),
         option(
@@ -184,11 +184,10 @@ fn feed_kind() -> Arg {
     option("feed", "KIND", kinds(), "The kind of the simulated server").default_value("diffusion")
 }
 
-/// The kinds of feed; those that this build does not have are taken, to say so.
+/// The kinds of feed.
 fn kinds() -> PossibleValuesParser {
-    let built = ["diffusion", "rooms", "poll"].map(PossibleValue::new);
-    let unbuilt = ["push"].map(|kind| PossibleValue::new(kind).hide(true));
-    PossibleValuesParser::new(built.into_iter().chain(unbuilt))
+    let built = ["diffusion", "rooms", "poll", "push"].map(PossibleValue::new);
+    PossibleValuesParser::new(built)
 }
 
 fn simulate() -> Command {

@@ -2,10 +2,11 @@
 //!
 //! The simulator runs on threads here, the daemon as a process of its own, exactly as `touchline run` starts it. Every document
 //! that the recorder's document feed delivers is compared with the truth at its change number; at the end the documents, the
-//! events and the odds are compared as a whole. `rooms` is the same for a server of rooms, `poll` for an HTTP API. Nothing here is used by the daemon.
+//! events and the odds are compared as a whole. `rooms` is the same for a server of rooms, `poll` for an HTTP API, `push` for a push server of JSON. Nothing here is used by the daemon.
 
 pub mod poll;
 mod progress;
+pub mod push;
 pub mod rooms;
 mod sink;
 mod subject;

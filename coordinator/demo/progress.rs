@@ -1,6 +1,7 @@
 //! What a demo prints while it runs: a table that is drawn over itself on a terminal, plain lines in a pipe, objects with `--json`.
 
 mod poll;
+mod push;
 mod rooms;
 
 use super::spoken;

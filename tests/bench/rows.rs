@@ -38,11 +38,13 @@ pub enum RowName {
     Rooms,
     /// Sources that are polled.
     Poll,
+    /// A JSON push server.
+    Push,
 }
 
 impl RowName {
     /// All, in the order in which they are measured.
-    pub const ALL: [RowName; 15] = [
+    pub const ALL: [RowName; 16] = [
         RowName::Peers,
         RowName::Loads,
         RowName::Saturation,
@@ -58,6 +60,7 @@ impl RowName {
         RowName::Strategies,
         RowName::Rooms,
         RowName::Poll,
+        RowName::Push,
     ];
 
     /// Its name.
@@ -78,6 +81,7 @@ impl RowName {
             RowName::Strategies => "strategies",
             RowName::Rooms => "rooms",
             RowName::Poll => "poll",
+            RowName::Push => "push",
         }
     }
 
@@ -107,6 +111,9 @@ impl RowName {
             RowName::Poll => {
                 "1,000 polled sources beside curl --parallel, some slow or dead; 10,000 on one worker"
             }
+            RowName::Push => {
+                "1,000 topics of JSON, 20,000 deltas/s, 200 subscriptions a connection, beside plain collectors"
+            }
         }
     }
 
@@ -124,7 +131,7 @@ impl RowName {
             | RowName::Events
             | RowName::Redis
             | RowName::Size => true,
-            RowName::Many | RowName::Strategies | RowName::Rooms | RowName::Poll => false,
+            RowName::Many | RowName::Strategies | RowName::Rooms | RowName::Poll | RowName::Push => false,
         }
     }
 }
@@ -148,6 +155,7 @@ pub fn measure(name: RowName, effort: Effort) -> Row {
         RowName::Strategies => live::strategies_row(),
         RowName::Rooms => live::rooms_row(effort),
         RowName::Poll => live::poll_row(effort),
+        RowName::Push => live::push_row(effort),
     };
     Row::new(name, measured, began.elapsed().as_secs_f64())
 }

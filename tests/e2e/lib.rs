@@ -5,6 +5,7 @@
 
 pub mod brokers;
 pub mod poll;
+pub mod push;
 pub mod rooms;
 
 use serde_json::Value;

@@ -2,12 +2,13 @@
 //!
 //! `model` is pure: matches, what happens to them, the payload, and the document each must become. `oracle` holds
 //! what a program published against it. `server` speaks the wire, `truth` is the way to ask, `replay` plays recorded
-//! matches. `rooms` is a server of another kind: rooms in which people talk. None of it uses the worker's tree: what both compute is computed twice, from the same page of rules.
+//! matches. `rooms` and `push` are servers of other kinds: rooms in which people talk, and JSON over a WebSocket. None of it uses the worker's tree: what both compute is computed twice, from the same page of rules.
 
 pub mod api;
 mod model;
 pub mod options;
 pub mod oracle;
+pub mod push;
 mod replay;
 pub mod rooms;
 pub mod server;

@@ -264,7 +264,7 @@ impl Source {
         match self {
             Source::Diffusion(_) => None,
             Source::Poll(source) => Some(source.sources(now)),
-            Source::Rooms(_) => None,
+            Source::Push(_) | Source::Rooms(_) => None,
         }
     }
 

@@ -149,8 +149,12 @@ fn made_of(event: &Event<'_>) -> Option<String> {
             Some(format!("a refusal of '{}': {}", topic.escape_ascii(), status.escape_ascii()))
         }
         Event::Skipped(why) => Some(why.clone()),
-        Event::Interrupted { topic, why } => Some(format!("'{}': {why}", topic.escape_ascii())),
-        Event::Connection(_) | Event::Unchanged { .. } | Event::Refused { .. } | Event::QueueDepth(_) => None,
+        Event::Interrupted { topic, why, .. } => Some(format!("'{}': {why}", topic.escape_ascii())),
+        Event::Connection(_)
+        | Event::Unchanged { .. }
+        | Event::RoundEnd { .. }
+        | Event::Refused { .. }
+        | Event::QueueDepth(_) => None,
     }
 }
 

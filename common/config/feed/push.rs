@@ -49,7 +49,7 @@ section! {
         refusing_codes: Vec<u16> = vec![1008],
         /// How binary frames are packed.
         packed: Packed = Packed::Auto,
-        /// The array of items of a message, or the object of them by topic; empty: the message is one item.
+        /// The array of items of a message, or the object of them by topic; empty: the message is one item, or an array of such messages.
         items: Pointer = Pointer::default(),
         /// In an item: its topic, a text or a number. Empty where `items` are an object by topic.
         topic: Pointer = Pointer::default(),

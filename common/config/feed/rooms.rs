@@ -34,7 +34,7 @@ section! {
 /// Fills in what all feeds have: a room of which nobody says a word brings the answer to its heartbeat, so it is stale no sooner than a second
 /// one is due.
 pub(super) fn derive(feed: &mut FeedConfig) {
-    let answers = feed.rooms.heartbeat.get().saturating_mul(2);
+    let answers = feed.beats.heartbeat.every.get().saturating_mul(2);
     feed.stale_after = feed.stale_after.max(Dur(answers.min(STALE_MAX)));
 }
 

@@ -117,3 +117,14 @@ fn the_shipped_examples_are_without_a_mistake() {
         assert_eq!(config.feed[0].poll.source.len(), sources, "{name}");
     }
 }
+
+#[test]
+fn the_shipped_examples_of_push_feeds_are_without_a_mistake() {
+    for (name, text) in [
+        ("exchange.toml", include_str!("../../../scripts/examples/push/exchange.toml")),
+        ("books.toml", include_str!("../../../scripts/examples/push/books.toml")),
+        ("scores.toml", include_str!("../../../scripts/examples/push/scores.toml")),
+    ] {
+        assert_eq!(mistakes_of(text), Vec::<String>::new(), "{name}");
+    }
+}

@@ -92,6 +92,13 @@ fn the_options_of_an_http_api() {
 }
 
 #[test]
+fn the_options_of_a_json_push_server() {
+    asked(&["demo", "--feed", "push"], &["topics: 2000, rate: 4000.0, seed: 1, cap: 100, over_cap: Error,"]);
+    let args = ["simulate", "--feed", "push", "--matches", "9", "--cap", "3", "--over-cap", "no-load"];
+    asked(&args, &["topics: 9, rate: 4000.0, seed: 1, cap: 3, over_cap: NoSnapshot,"]);
+}
+
+#[test]
 fn a_wrong_option_of_the_simulated_server_is_named_with_what_was_expected() {
     const WHOLE: &str = "expected a whole number of at least";
     for (bad, expected) in [

@@ -144,8 +144,13 @@ impl Dialect {
         self.sequence.map(|sequence| sequence.rule)
     }
 
-    pub(super) fn search_message(&self, text: &[u8], found: &mut Found) -> Result<(), Malformed> {
-        self.message.run(text, 0..text.len(), found)
+    pub(super) fn search_message(
+        &self,
+        text: &[u8],
+        message: Span,
+        found: &mut Found,
+    ) -> Result<(), Malformed> {
+        self.message.run(text, message, found)
     }
 
     pub(super) fn search_item(&self, text: &[u8], item: Span, found: &mut Found) -> Result<(), Malformed> {

@@ -178,7 +178,7 @@ impl Cursor<'_> {
                 self.array(|cursor, index| match node.child(index.to_string().as_bytes()) {
                     Some(child) => cursor.value(child, found),
                     None => cursor.skip_value().map(|_| ()),
-                })?
+                })?;
             }
             Some(_) | None => {
                 self.skip_value()?;

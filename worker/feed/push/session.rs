@@ -14,7 +14,7 @@ pub use config::SessionConfig;
 
 use super::dialect::View;
 use super::lost::{LostReason, WaitedFor};
-use super::search::{Element, Found, Span};
+use super::search::{Element, Found, Span, elements};
 use super::skip::Skip;
 use super::subscriptions::{Earlier, Subscriptions};
 use super::unpack::unpack;
@@ -24,7 +24,7 @@ use hashbrown::HashMap;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use touchline_common::config::{MessageTemplate, Of};
 
 /// Memory for a message that is kept from one to the next, bytes.
@@ -113,6 +113,8 @@ pub struct Session {
     served: Served,
     /// The tokens of the connection, by their words.
     tokens: BTreeMap<String, String>,
+    /// Those of the connection before: topics go on from there, whatever this connection has brought before they are asked for.
+    earlier_tokens: BTreeMap<String, String>,
     message: Message,
     steps: VecDeque<Step>,
     given: Option<Step>,
@@ -139,6 +141,15 @@ impl Message {
     fn view(&self) -> View<'_> {
         View { text: &self.text, message: &self.found, item: &self.item }
     }
+
+    /// Where the text begins behind white space.
+    fn start(&self) -> usize {
+        self.text.iter().position(|byte| !byte.is_ascii_whitespace()).unwrap_or(self.text.len())
+    }
+
+    fn is_array(&self) -> bool {
+        self.text.get(self.start()) == Some(&b'[')
+    }
 }
 
 impl Session {
@@ -159,6 +170,7 @@ impl Session {
             subscriptions: Subscriptions::new(config.subscriptions.clone(), earlier.topics, now),
             kind,
             served: Served::Nothing,
+            earlier_tokens: earlier.tokens.clone(),
             tokens: earlier.tokens,
             message: Message::default(),
             steps: VecDeque::new(),
@@ -212,10 +224,26 @@ impl Session {
         if let Err(skip) = self.keep_text(frame, form) {
             return self.skip(skip);
         }
+        let all = 0..self.message.text.len();
+        if self.config.dialect.items.is_some() || !self.message.is_array() {
+            return self.take_message(all, now);
+        }
+        // Several messages in one.
+        let mut messages = std::mem::take(&mut self.message.elements);
+        messages.clear();
+        match elements(&self.message.text, self.message.start()..all.end, &mut messages) {
+            Ok(()) if messages.is_empty() => self.take_message(all, now),
+            Ok(()) => messages.iter().for_each(|message| self.take_message(message.value.clone(), now)),
+            Err(_) => self.skip(Skip::NotJson),
+        }
+        self.message.elements = messages;
+    }
+
+    fn take_message(&mut self, message: Span, now: Instant) {
         let config = Arc::clone(&self.config);
         let Message { text, found, item, .. } = &mut self.message;
         *item = Found::default();
-        if config.dialect.search_message(text, found).is_err() {
+        if config.dialect.search_message(text, message, found).is_err() {
             return self.skip(Skip::NotJson);
         }
         self.reply();
@@ -286,7 +314,7 @@ impl Session {
                 Event::Status { topic: topic.as_bytes(), status: status.as_bytes() }
             }
             Step::Interrupted { topic, why } => {
-                Event::Interrupted { topic: topic.as_bytes(), why: why.clone() }
+                Event::Interrupted { topic: topic.as_bytes(), why: why.clone(), unheard: Duration::ZERO }
             }
             Step::Skipped(skip) => Event::Skipped(skip.to_string()),
         })
@@ -321,14 +349,13 @@ impl Session {
 
     /// Some close codes are a refusal, unless the session served something: then its time may be over, and a new one may be had.
     fn judged(&self, why: LostReason) -> LostReason {
-        match why {
-            LostReason::Closed { code: Some(code), reason }
-                if self.served == Served::Nothing && self.config.refusing_codes.contains(&code.0) =>
-            {
-                LostReason::CloseRefuses { code, reason }
-            }
-            why => why,
+        if let LostReason::Closed { code: Some(code), reason } = &why
+            && self.served == Served::Nothing
+            && self.config.refusing_codes.contains(&code.0)
+        {
+            return LostReason::CloseRefuses { code: *code, reason: reason.clone() };
         }
+        why
     }
 
     /// What it waits for before it is open.

@@ -3,6 +3,7 @@
 mod bad_input;
 mod loopback;
 mod model;
+mod several;
 
 use super::lost::LostReason;
 use super::session::{Form, Outgoing, ResumeState, Session, SessionConfig};
@@ -104,7 +105,7 @@ fn line(event: &Event<'_>) -> String {
         Event::Delta { topic, body } => format!("delta {} {}", text(topic), text(body)),
         Event::Removed { topic } => format!("removed {}", text(topic)),
         Event::Status { topic, status } => format!("status {} {}", text(topic), text(status)),
-        Event::Interrupted { topic, why } => format!("interrupted {} {why}", text(topic)),
+        Event::Interrupted { topic, why, .. } => format!("interrupted {} {why}", text(topic)),
         Event::Skipped(why) => format!("skipped {why}"),
         Event::Connection(
             ConnectionEvent::PermitNeeded
@@ -115,6 +116,7 @@ fn line(event: &Event<'_>) -> String {
         )
         | Event::Unchanged { .. }
         | Event::Refused { .. }
+        | Event::RoundEnd { .. }
         | Event::QueueDepth(_) => format!("unexpected {event:?}"),
     }
 }

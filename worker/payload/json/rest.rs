@@ -9,7 +9,7 @@ use super::write::write;
 use crate::payload::json_text::Json;
 use std::collections::HashSet;
 use std::ptr;
-use touchline_common::config::{Pointer, Reading, StatReading, TextOrPointer};
+use touchline_common::config::{MarketReading, Pointer, Reading, StatReading, TextOrPointer};
 
 /// Bytes of an `extra` at most, roughly: it travels in one frame with the rest of its section.
 pub(super) const MAX_EXTRA: usize = 1 << 20;
@@ -31,6 +31,18 @@ impl Used {
 
     pub(super) fn add_lists(&mut self, node: &Node, pointer: &Pointer) {
         self.0.extend(find::all(node, pointer).into_iter().map(ptr::from_ref));
+    }
+
+    /// The lists of markets. Where the whole answer is the list, only what is a market of it is used.
+    fn add_markets(&mut self, body: &Node, markets: &MarketReading) {
+        if !markets.list.steps().is_empty() {
+            return self.add_lists(body, &markets.list);
+        }
+        for (key, node) in find::elements(body, &markets.list) {
+            if find::identity(node, &markets.id, key).is_some() {
+                self.0.insert(ptr::from_ref(node));
+            }
+        }
     }
 
     fn has(&self, node: &Node) -> bool {
@@ -68,7 +80,7 @@ impl Used {
             used.add(body, event.deleted.as_ref());
         }
         if let Some(markets) = &reading.markets {
-            used.add_lists(body, &markets.list);
+            used.add_markets(body, markets);
         }
         used
     }

@@ -76,7 +76,7 @@ impl Session {
                 Kind::Removed => self.removed(name),
                 Kind::Unknown => self.skip(Skip::UnknownKind),
                 Kind::Ignored | Kind::Snapshot | Kind::Delta | Kind::Either => {
-                    self.skip(Skip::NoBody { topic: name.to_string() })
+                    self.skip(Skip::NoBody { topic: name.to_string() });
                 }
             };
         };
@@ -92,7 +92,7 @@ impl Session {
             (Kind::Unknown, _) => self.skip(Skip::UnknownKind),
             (Kind::Removed, _) => self.removed(name),
             (Kind::Snapshot, _) | (Kind::Either, TopicState::Asked) => {
-                self.snapshot(name, body, numbers, now)
+                self.snapshot(name, body, numbers, now);
             }
             (Kind::Delta, _)
             | (

@@ -74,7 +74,7 @@ impl Session {
             MessagePlace::Value => out.push_str(std::str::from_utf8(value).unwrap_or_default()),
             MessagePlace::Token(word) => {
                 let own = self.subscriptions.get(topic).and_then(|topic| topic.tokens.get(word));
-                if let Some(token) = own.or_else(|| self.tokens.get(word)) {
+                if let Some(token) = own.or_else(|| self.earlier_tokens.get(word)) {
                     escape_json(token, out);
                 }
             }

@@ -77,7 +77,7 @@ fn what_is_not_answered_is_asked_for_again_ever_more_seldom() {
             match subscriptions.next_request(number * 10, now) {
                 Some(Request::Ask(_)) => break now,
                 Some(Request::Leave(_) | Request::Resume(_)) | None => {
-                    now = subscriptions.deadline().unwrap().max(now)
+                    now = subscriptions.deadline().unwrap().max(now);
                 }
             }
         };

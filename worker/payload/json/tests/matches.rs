@@ -234,6 +234,24 @@ fn a_document_has_all_under_extra_and_its_name() {
 }
 
 #[test]
+fn an_answer_that_is_a_list_of_markets_keeps_what_is_none_under_extra() {
+    let reading = r#"state = "/about/state"
+        markets = { list = "", id = "/0/id", selections = "", selection_id = "/id", price = "/ltp" }"#;
+    let mut bed = Bed::new(vec![source("m", reading)]).following(&["m/1"]);
+    let body = r#"{"id":"1.2","about":{"state":"live","delay":5},"zc":7,"rc":[{"id":31,"ltp":1.5,"atb":[[1.4,20]]},{"id":32,"ltp":3}]}"#;
+    bed.load("m/1", body).unwrap();
+    let document = bed.document();
+    assert_eq!(document["extra"], json!({"m": {"id": "1.2", "about": {"delay": 5}, "zc": 7}}));
+    assert_eq!(document["markets"].as_object().unwrap().len(), 1, "{document}");
+    let selections = &document["markets"]["31"]["selections"];
+    assert_eq!(
+        (selections["31"]["odds"].as_f64(), selections["32"]["odds"].as_f64()),
+        (Some(1.5), Some(3.0))
+    );
+    assert_eq!(selections["31"]["extra"], json!({"atb": [[1.4, 20]]}));
+}
+
+#[test]
 fn a_match_of_several_requests_is_shown_as_each_comes_or_when_all_are_there() {
     let sources = |join| {
         let mut sources = vec![
