@@ -64,7 +64,7 @@ impl Commands for Faulty {
                 let channel = child::enter(parent, "tl-bad", Signal::SIGKILL).expect("a child's start");
                 misbehave(&kind, channel)
             }
-            (Child::Worker(_) | Child::RECORDER, _) => Program.child(child, parent),
+            (Child::Worker(_) | Child::RECORDER | Child::GATEWAY, _) => Program.child(child, parent),
         }
     }
 }
