@@ -270,6 +270,8 @@ fn what_came_before_a_reset_is_read_though_a_heartbeat_finds_the_connection_brok
             return peer.answer();
         }
         gone.lock().unwrap().recv().unwrap();
+        // What the kernel still held back would be lost by the reset.
+        peer.stream.set_nodelay(true).unwrap();
         for _ in 0..MESSAGES {
             peer.write(Operation::Message, b"said");
         }
