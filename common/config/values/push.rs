@@ -139,8 +139,11 @@ fn check_numbers(feed: &FeedConfig, index: usize, findings: &mut Findings<'_>) {
 /// Keys that all feeds have and that mean nothing here.
 fn check_common(feed: &FeedConfig, index: usize, findings: &mut Findings<'_>) {
     let at = |key: &str| Place::feed(index, key);
-    for (key, instead) in [("matches", "`topics`"), ("matches_file", "`topics_file`")] {
-        if findings.is_written(&at(key)) {
+    for (key, instead, is_empty) in [
+        ("matches", "`topics`", feed.matches.is_empty()),
+        ("matches_file", "`topics_file`", feed.matches_file.is_empty()),
+    ] {
+        if !is_empty {
             let message = format!("`{key}` means nothing for a feed of kind \"push\"");
             findings.add(&at(key), message, format!("expected {instead}"));
         }

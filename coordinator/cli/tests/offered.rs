@@ -146,7 +146,6 @@ fn what_is_not_built_says_so_however_it_is_called() {
     }
     for args in [
         &["upgrade", "--coordinator-only", "--dry-run"][..],
-        &["demo", "--feed", "push"],
         &["simulate", "--fault", "drop"],
     ] {
         let ran = touchline(args);
