@@ -144,10 +144,7 @@ fn what_is_not_built_says_so_however_it_is_called() {
         assert_eq!((ran.code, ran.out.as_str()), (Code::Failed, ""), "{verb}");
         assert_eq!(ran.err, format!("touchline: `{verb}` is not in this build\n"));
     }
-    for args in [
-        &["upgrade", "--coordinator-only", "--dry-run"][..],
-        &["simulate", "--fault", "drop"],
-    ] {
+    for args in [&["upgrade", "--coordinator-only", "--dry-run"][..], &["simulate", "--fault", "drop"]] {
         let ran = touchline(args);
         assert_eq!(ran.code, Code::Failed, "{args:?}: {}", ran.err);
         assert!(ran.err.contains("not in this build") && ran.asked.is_empty(), "{args:?}: {}", ran.err);

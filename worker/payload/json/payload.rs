@@ -3,6 +3,8 @@
 use super::held::{Match, Reporting, Topic, view};
 use super::list::List;
 use super::odds::Memory;
+use super::ops::DeltaForm;
+use super::write::{Items, canonical};
 use super::{Brought, JsonDocs, Place};
 use crate::payload::observe::{Names, Received, Sink};
 use crate::payload::{Differing, MatchSlot, Payload, Result, TreeError};
@@ -100,10 +102,21 @@ impl Payload for JsonDocs {
             held.topics.get_mut(usize::from(place.topic))?.tree.clone()
         });
         self.take(topic, body, Brought::Audit, received, sink)?;
-        let now = self.place(topic).and_then(|place| {
-            self.matches.get(place.slot as usize)?.topics.get(usize::from(place.topic))?.tree.as_ref()
-        });
-        Ok(before.zip(now).map(|(before, now)| match before.root() == now.root() {
+        let held = self
+            .place(topic)
+            .and_then(|place| self.matches.get(place.slot as usize)?.topics.get(usize::from(place.topic)));
+        let Some((before, held)) = before.zip(held) else { return Ok(None) };
+        // What deltas made has its items and members where they came in, a load has them as the server likes.
+        let items =
+            match held.source.and_then(|source| self.sources.get(source)).map(|source| &source.delta) {
+                Some(DeltaForm::Keyed(_)) => Items::InAnyOrder,
+                Some(DeltaForm::Replace | DeltaForm::Merge | DeltaForm::DeepMerge | DeltaForm::Patch)
+                | None => Items::InOrder,
+            };
+        let Some(now) = &held.tree else { return Ok(None) };
+        let is_same =
+            before.root() == now.root() || canonical(before.root(), items) == canonical(now.root(), items);
+        Ok(Some(match is_same {
             true => Differing::default(),
             false => Differing { nodes: 1, first: String::from_utf8_lossy(topic).into_owned() },
         }))
