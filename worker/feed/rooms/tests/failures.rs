@@ -270,11 +270,12 @@ fn what_came_before_a_reset_is_read_though_a_heartbeat_finds_the_connection_brok
             return peer.answer();
         }
         gone.lock().unwrap().recv().unwrap();
-        // What the kernel still held back would be lost by the reset.
-        peer.stream.set_nodelay(true).unwrap();
+        // In one segment: what the kernel still held back would be lost by the reset.
+        let mut all = Vec::new();
         for _ in 0..MESSAGES {
-            peer.write(Operation::Message, b"said");
+            write_packet(&mut all, BodyForm::Plain, Operation::Message, b"said");
         }
+        peer.raw(&all);
         // The first heartbeat is never read: that makes the close a reset.
         drop(peer);
         leave.send(()).unwrap();
