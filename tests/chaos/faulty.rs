@@ -21,6 +21,7 @@ use touchline_common::ipc::messages::worker::{ConnectionState, FromWorker, LoadR
 use touchline_common::ipc::{PROTO, encode_frame};
 use touchline_common::sys::child;
 use touchline_simulator::api::ApiOptions;
+use touchline_simulator::push::PushOptions;
 use touchline_simulator::{Options, RoomOptions};
 
 /// The longest body that the coordinator takes, bytes.
@@ -50,8 +51,16 @@ impl Commands for Faulty {
         Program.demo_poll(options)
     }
 
+    fn demo_push(&self, options: DemoOptions<PushOptions>) -> Result<Code, CommandError> {
+        Program.demo_push(options)
+    }
+
     fn simulate_poll(&self, server: ApiOptions, output: OutputFormat) -> Result<Code, CommandError> {
         Program.simulate_poll(server, output)
+    }
+
+    fn simulate_push(&self, server: PushOptions, output: OutputFormat) -> Result<Code, CommandError> {
+        Program.simulate_push(server, output)
     }
 
     fn simulate(&self, server: Options, output: OutputFormat) -> Result<Code, CommandError> {
