@@ -4,6 +4,7 @@
 //! or not. Each value is looked at once for each `*` at most.
 
 use super::node::Node;
+use std::borrow::Cow;
 use touchline_common::config::{Pointer, PointerStep, Pointers};
 
 /// The first value that `pointer` leads to.
@@ -42,9 +43,19 @@ pub(super) fn elements<'a>(node: &'a Node, pointer: &Pointer) -> Vec<(Option<&'a
 }
 
 /// What all pointers lead to, joined with `|`; without pointers the key. `None` if one leads nowhere, or there is nothing.
-pub(super) fn identity(node: &Node, pointers: &Pointers, key: Option<&str>) -> Option<String> {
-    let texts = pointers.0.iter().map(|pointer| words(node, Some(pointer))).collect::<Option<Vec<_>>>()?;
-    let joined = if texts.is_empty() { key?.to_owned() } else { texts.join("|") };
+pub(super) fn identity<'a>(
+    node: &'a Node,
+    pointers: &Pointers,
+    key: Option<&'a str>,
+) -> Option<Cow<'a, str>> {
+    let joined = match pointers.0.as_slice() {
+        [] => Cow::Borrowed(key?),
+        [one] => Cow::Borrowed(words(node, Some(one))?),
+        several => {
+            let texts = several.iter().map(|pointer| words(node, Some(pointer)));
+            Cow::Owned(texts.collect::<Option<Vec<_>>>()?.join("|"))
+        }
+    };
     (!joined.is_empty()).then_some(joined)
 }
 

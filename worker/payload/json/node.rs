@@ -3,6 +3,7 @@
 //! Invariants: of two members with one name there is only the last; nothing is deeper than [`MAX_DEPTH`], so that what walks a value may
 //! call itself. What reads, writes or changes values stands in the files beside.
 
+use compact_str::CompactString;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use std::hash::BuildHasher;
@@ -18,8 +19,8 @@ pub(super) enum Node {
     Null,
     Bool(bool),
     /// As it was written.
-    Number(Box<str>),
-    Text(Box<str>),
+    Number(CompactString),
+    Text(CompactString),
     Array(Vec<Node>),
     Object(Members),
 }
@@ -102,7 +103,7 @@ impl Node {
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Members {
-    list: Vec<(Box<str>, Node)>,
+    list: Vec<(CompactString, Node)>,
     /// Where each stands, once there are more than [`SEARCHED`].
     places: Option<Box<Places>>,
 }
@@ -115,7 +116,7 @@ struct Places {
 }
 
 impl Places {
-    fn of(list: &[(Box<str>, Node)]) -> Places {
+    fn of(list: &[(CompactString, Node)]) -> Places {
         let mut places = Places::default();
         for place in 0..list.len() {
             places.note(list, place);
@@ -123,15 +124,16 @@ impl Places {
         places
     }
 
-    fn note(&mut self, list: &[(Box<str>, Node)], place: usize) {
+    fn note(&mut self, list: &[(CompactString, Node)], place: usize) {
         let Places { table, hasher } = self;
-        let hash = |place: &u32| list.get(*place as usize).map_or(0, |(name, _)| hasher.hash_one(&**name));
+        let hash =
+            |place: &u32| list.get(*place as usize).map_or(0, |(name, _)| hasher.hash_one(name.as_str()));
         let place = place as u32;
         table.insert_unique(hash(&place), place, hash);
     }
 
-    fn find(&self, list: &[(Box<str>, Node)], name: &str) -> Option<usize> {
-        let is_it = |place: &u32| list.get(*place as usize).is_some_and(|(held, _)| **held == *name);
+    fn find(&self, list: &[(CompactString, Node)], name: &str) -> Option<usize> {
+        let is_it = |place: &u32| list.get(*place as usize).is_some_and(|(held, _)| held.as_str() == name);
         self.table.find(self.hasher.hash_one(name), is_it).map(|place| *place as usize)
     }
 }
@@ -152,13 +154,13 @@ impl Members {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &Node)> {
-        self.list.iter().map(|(name, value)| (&**name, value))
+        self.list.iter().map(|(name, value)| (name.as_str(), value))
     }
 
     fn place(&self, name: &str) -> Option<usize> {
         match &self.places {
             Some(places) => places.find(&self.list, name),
-            None => self.list.iter().position(|(held, _)| **held == *name),
+            None => self.list.iter().position(|(held, _)| held.as_str() == name),
         }
     }
 
@@ -172,12 +174,12 @@ impl Members {
     }
 
     /// Sets a member: in its place if it is there, else behind the others.
-    pub(super) fn set(&mut self, name: &str, value: Node) {
-        if let Some(held) = self.get_mut(name) {
+    pub(super) fn set(&mut self, name: CompactString, value: Node) {
+        if let Some(held) = self.get_mut(&name) {
             *held = value;
             return;
         }
-        self.list.push((name.into(), value));
+        self.list.push((name, value));
         match &mut self.places {
             Some(places) => places.note(&self.list, self.list.len() - 1),
             None => self.index(),
@@ -185,12 +187,14 @@ impl Members {
     }
 
     /// Changes a member, which is `Null` before if it was not there.
-    pub(super) fn update(&mut self, name: &str, change: impl FnOnce(&mut Node)) {
-        if self.place(name).is_none() {
-            self.set(name, Node::Null);
-        }
-        if let Some(value) = self.get_mut(name) {
-            change(value);
+    pub(super) fn update(&mut self, name: CompactString, change: impl FnOnce(&mut Node)) {
+        match self.get_mut(&name) {
+            Some(value) => change(value),
+            None => {
+                let mut value = Node::Null;
+                change(&mut value);
+                self.set(name, value);
+            }
         }
     }
 
@@ -217,8 +221,8 @@ impl Members {
 }
 
 impl IntoIterator for Members {
-    type Item = (Box<str>, Node);
-    type IntoIter = std::vec::IntoIter<(Box<str>, Node)>;
+    type Item = (CompactString, Node);
+    type IntoIter = std::vec::IntoIter<(CompactString, Node)>;
 
     fn into_iter(self) -> Self::IntoIter {
         self.list.into_iter()

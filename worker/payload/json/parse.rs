@@ -5,6 +5,7 @@
 
 use super::node::{MAX_DEPTH, Members, Node, Size};
 use crate::payload::Limits;
+use compact_str::CompactString;
 use std::fmt;
 
 /// Why a body is not taken.
@@ -111,7 +112,7 @@ impl Parser<'_> {
         match self.peek() {
             Some(b'{') => self.object(depth + 1),
             Some(b'[') => self.array(depth + 1),
-            Some(b'"') => Ok(Node::Text(self.string()?.into())),
+            Some(b'"') => Ok(Node::Text(self.string()?)),
             Some(b'-' | b'0'..=b'9') => self.number(),
             Some(b't') => self.word("true", Node::Bool(true)),
             Some(b'f') => self.word("false", Node::Bool(false)),
@@ -187,7 +188,7 @@ impl Parser<'_> {
             self.take(b':', "`:`")?;
             self.blank();
             let value = self.value(depth)?;
-            members.set(&name, value);
+            members.set(name, value);
             if !self.goes_on(b'}')? {
                 return Ok(Node::Object(members));
             }
@@ -227,9 +228,9 @@ impl Parser<'_> {
     }
 
     /// The string at `at`.
-    fn string(&mut self) -> Result<String, JsonError> {
+    fn string(&mut self) -> Result<CompactString, JsonError> {
         self.at += 1;
-        let mut out = String::new();
+        let mut out = CompactString::default();
         loop {
             let rest = self.text.get(self.at..).unwrap_or_default();
             let end = rest.bytes().position(|byte| byte < 0x20 || byte == b'"' || byte == b'\\');

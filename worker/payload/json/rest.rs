@@ -7,6 +7,7 @@ use super::find;
 use super::node::Node;
 use super::write::write;
 use crate::payload::json_text::Json;
+use foldhash::fast::RandomState;
 use std::collections::HashSet;
 use std::ptr;
 use touchline_common::config::{MarketReading, Pointer, Reading, StatReading, TextOrPointer};
@@ -16,13 +17,23 @@ pub(super) const MAX_EXTRA: usize = 1 << 20;
 
 /// Values that something has used.
 #[derive(Default)]
-pub(super) struct Used(HashSet<*const Node>);
+pub(super) struct Used {
+    nodes: HashSet<*const Node, RandomState>,
+    /// How deep the deepest of them can stand. Below that a value is written without a look at each.
+    depth: usize,
+}
 
 impl Used {
     pub(super) fn add(&mut self, node: &Node, pointer: Option<&Pointer>) {
-        if let Some(used) = pointer.and_then(|pointer| find::find(node, pointer)) {
-            self.0.insert(ptr::from_ref(used));
+        if let Some((pointer, used)) = pointer.and_then(|pointer| Some((pointer, find::find(node, pointer)?)))
+        {
+            self.nodes.insert(ptr::from_ref(used));
+            self.reach(pointer);
         }
+    }
+
+    fn reach(&mut self, pointer: &Pointer) {
+        self.depth = self.depth.max(pointer.steps().len());
     }
 
     pub(super) fn add_all<'p>(&mut self, node: &Node, pointers: impl IntoIterator<Item = &'p Pointer>) {
@@ -30,7 +41,8 @@ impl Used {
     }
 
     pub(super) fn add_lists(&mut self, node: &Node, pointer: &Pointer) {
-        self.0.extend(find::all(node, pointer).into_iter().map(ptr::from_ref));
+        self.nodes.extend(find::all(node, pointer).into_iter().map(ptr::from_ref));
+        self.reach(pointer);
     }
 
     /// The lists of markets. Where the whole answer is the list, only what is a market of it is used.
@@ -40,13 +52,14 @@ impl Used {
         }
         for (key, node) in find::elements(body, &markets.list) {
             if find::identity(node, &markets.id, key).is_some() {
-                self.0.insert(ptr::from_ref(node));
+                self.nodes.insert(ptr::from_ref(node));
             }
         }
+        self.depth = self.depth.max(1);
     }
 
     fn has(&self, node: &Node) -> bool {
-        self.0.contains(&ptr::from_ref(node))
+        self.nodes.contains(&ptr::from_ref(node))
     }
 
     /// All that a reading uses of an answer.
@@ -92,7 +105,7 @@ pub(super) fn write_rest(name: &str, node: &Node, used: &Used, out: &mut Json) {
     let mut rest = Rest { used, limit: from + MAX_EXTRA, out };
     rest.out.string(name.as_bytes());
     rest.out.fixed(b":");
-    match rest.value(node) {
+    match rest.value(node, 0) {
         Left::Something => rest.out.fixed(b","),
         Left::Nothing => rest.out.truncate(from),
     }
@@ -112,8 +125,17 @@ struct Rest<'r> {
 }
 
 impl Rest<'_> {
-    fn value(&mut self, node: &Node) -> Left {
-        if self.used.has(node) {
+    /// Writes what is left of a value that stands within `depth` others.
+    fn value(&mut self, node: &Node, depth: usize) -> Left {
+        if depth > self.used.depth {
+            let from = self.out.len();
+            write(node, self.out);
+            if self.out.len() < self.limit {
+                return Left::Something;
+            }
+            // It does not fit whole: what of it does is written below.
+            self.out.truncate(from);
+        } else if self.used.has(node) {
             return Left::Nothing;
         }
         match node {
@@ -121,7 +143,7 @@ impl Rest<'_> {
                 self.out.fixed(b"[");
                 let from = self.out.len();
                 for item in items {
-                    self.element(|rest| rest.value(item));
+                    self.element(|rest| rest.value(item, depth + 1));
                 }
                 self.closed(from, b']')
             }
@@ -132,7 +154,7 @@ impl Rest<'_> {
                     self.element(|rest| {
                         rest.out.string(name.as_bytes());
                         rest.out.fixed(b":");
-                        rest.value(value)
+                        rest.value(value, depth + 1)
                     });
                 }
                 self.closed(from, b'}')

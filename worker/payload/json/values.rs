@@ -71,12 +71,14 @@ pub(super) fn won(text: &str) -> Option<bool> {
 /// Decimal odds, of which a whole number is one, too. Places beyond those that matter are cut.
 pub(super) fn decimal_price(text: &str) -> Option<Price> {
     let text = text.trim();
-    let (whole, places) = text.split_once('.').unwrap_or((text, "0"));
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    if !digits(whole) || !digits(places) {
+    let are_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let Some((whole, places)) = text.split_once('.') else {
+        return are_digits(text).then(|| Price::from_text(format!("{text}.0"))).flatten();
+    };
+    if !are_digits(whole) || !are_digits(places) {
         return None;
     }
-    Price::from_text(format!("{whole}.{}", places.get(..PLACES).unwrap_or(places)))
+    Price::from_text(text.get(..whole.len() + 1 + PLACES).unwrap_or(text))
 }
 
 /// What a word for a match's state usually stands for.

@@ -9,14 +9,17 @@ pub(super) use stated::{MarketNow, SelectionNow, read};
 
 use crate::payload::MatchSlot;
 use crate::payload::observe::Names;
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
 use std::cmp::Ordering;
-use std::collections::HashMap;
 use touchline_common::model::{Handle, MarketValue, OddsChange, Price, SelectionValue};
 
 /// What was reported and published of a match's markets.
 #[derive(Debug, Default)]
 pub(super) struct Markets {
-    held: HashMap<String, Market>,
+    held: HashMap<String, Market, RandomState>,
+    /// Counts the updates, so that one knows what it did not see.
+    update: u64,
     /// Published ones that are gone; the renderer was not told yet.
     pub(super) gone: Vec<Handle>,
 }
@@ -26,7 +29,9 @@ pub(super) struct Market {
     name: String,
     pub(super) handle: Handle,
     suspended: bool,
-    selections: HashMap<String, Selection>,
+    selections: HashMap<String, Selection, RandomState>,
+    /// The last update that saw it.
+    seen: u64,
     /// The hash of what was published last.
     pub(super) published: Option<u64>,
 }
@@ -42,6 +47,8 @@ pub(super) struct Selection {
     pub(super) open: Option<Price>,
     /// The sign of the last change from price to price.
     pub(super) step: i8,
+    /// The last update that saw it.
+    seen: u64,
 }
 
 /// What becomes of the first prices and the last moves that are held.
@@ -69,43 +76,36 @@ impl Markets {
         names: &mut dyn Names,
         changes: &mut Vec<OddsChange<'a>>,
     ) {
-        let mut before = std::mem::take(&mut self.held);
+        self.update += 1;
+        let Markets { held: all, update, gone } = self;
         for market in now {
-            let mut held = match before.remove(&market.key) {
-                Some(held) if held.name == market.name => held,
-                other => {
-                    other.into_iter().for_each(|held| self.close(&held, changes));
-                    Market::new(market)
-                }
-            };
+            let held = all.entry_ref(&*market.key).or_insert_with(|| Market::new(market));
+            if held.name != market.name {
+                held.close(gone, changes);
+                *held = Market::new(market);
+            }
+            held.seen = *update;
             held.follow(market, memory, slot, names, changes);
-            self.held.insert(market.key.clone(), held);
         }
-        let mut closed: Vec<Market> = before.into_values().collect();
-        closed.sort_unstable_by_key(|market| market.handle);
-        closed.iter().for_each(|held| self.close(held, changes));
-    }
-
-    fn close(&mut self, market: &Market, changes: &mut Vec<OddsChange<'_>>) {
-        if market.handle == Handle(0) {
+        if all.len() == now.len() {
             return;
         }
-        changes.push(OddsChange::MarketClose { market: market.handle });
-        if market.published.is_some() {
-            self.gone.push(market.handle);
-        }
+        let closed = all.extract_if(|_, market| market.seen != *update);
+        let mut closed: Vec<Market> = closed.map(|(_, market)| market).collect();
+        closed.sort_unstable_by_key(|market| market.handle);
+        closed.iter().for_each(|held| held.close(gone, changes));
     }
 
     /// Everything that has a handle, in order.
     pub(super) fn values<'a>(&self, now: &[MarketNow<'a>]) -> (Vec<MarketValue>, Vec<SelectionValue<'a>>) {
         let (mut markets, mut selections) = (Vec::new(), Vec::new());
         for market in now {
-            let Some(held) = self.held.get(&market.key).filter(|held| held.handle != Handle(0)) else {
+            let Some(held) = self.held.get(&*market.key).filter(|held| held.handle != Handle(0)) else {
                 continue;
             };
             markets.push(MarketValue { market: held.handle, suspended: market.suspended });
             for selection in &market.selections {
-                let handle = held.selections.get(&selection.key).map_or(Handle(0), |held| held.handle);
+                let handle = held.selections.get(&*selection.key).map_or(Handle(0), |held| held.handle);
                 selections.extend((handle != Handle(0)).then(|| selection.value(handle)));
             }
         }
@@ -134,8 +134,19 @@ impl Market {
             name: now.name.to_owned(),
             handle: Handle(0),
             suspended: now.suspended,
-            selections: HashMap::new(),
+            selections: HashMap::default(),
+            seen: 0,
             published: None,
+        }
+    }
+
+    fn close(&self, gone: &mut Vec<Handle>, changes: &mut Vec<OddsChange<'_>>) {
+        if self.handle == Handle(0) {
+            return;
+        }
+        changes.push(OddsChange::MarketClose { market: self.handle });
+        if self.published.is_some() {
+            gone.push(self.handle);
         }
     }
 
@@ -162,19 +173,25 @@ impl Market {
             changes.push(OddsChange::MarketSuspended { market: self.handle, suspended });
         }
         self.suspended = suspended;
-        let mut before = std::mem::take(&mut self.selections);
+        let Market { selections, seen, handle, .. } = self;
         for selection in &now.selections {
-            let held = before.remove(&selection.key).filter(|held| held.name == selection.name);
-            let mut held = held.unwrap_or_else(|| Selection::new(selection));
+            let held = selections.entry_ref(&*selection.key).or_insert_with(|| Selection::new(selection));
+            if held.name != selection.name {
+                *held = Selection::new(selection);
+            }
+            held.seen = *seen;
             if held.handle == Handle(0) {
-                held.name(selection, self.handle, slot, names, changes);
+                held.name(selection, *handle, slot, names, changes);
             } else {
                 held.report(selection, changes);
             }
             held.follow(selection, memory);
-            self.selections.insert(selection.key.clone(), held);
         }
-        let priced = before.into_values().filter(|held| !held.text.is_empty());
+        if selections.len() == now.selections.len() {
+            return;
+        }
+        let gone = selections.extract_if(|_, held| held.seen != *seen).map(|(_, held)| held);
+        let priced = gone.filter(|held| !held.text.is_empty());
         let mut gone: Vec<Handle> = priced.filter_map(|held| named(held.handle)).collect();
         gone.sort_unstable();
         let unpriced = |selection| OddsChange::Price { selection, price: None, text: "".into() };
@@ -192,6 +209,7 @@ impl Selection {
             won: now.won,
             open: now.price,
             step: 0,
+            seen: 0,
         }
     }
 

@@ -4,13 +4,15 @@ use crate::payload::json::find::{self, words};
 use crate::payload::json::node::Node;
 use crate::payload::json::values;
 use crate::payload::json::view::View;
+use foldhash::fast::RandomState;
+use std::borrow::Cow;
 use std::collections::HashSet;
 use touchline_common::config::MarketReading;
 use touchline_common::model::{Handle, Price, SelectionValue};
 
 /// A market as it is stated.
 pub(in crate::payload::json) struct MarketNow<'a> {
-    pub(in crate::payload::json) key: String,
+    pub(in crate::payload::json) key: Cow<'a, str>,
     pub(in crate::payload::json) name: &'a str,
     pub(in crate::payload::json) suspended: bool,
     pub(in crate::payload::json) reading: &'a MarketReading,
@@ -19,7 +21,7 @@ pub(in crate::payload::json) struct MarketNow<'a> {
 }
 
 pub(in crate::payload::json) struct SelectionNow<'a> {
-    pub(in crate::payload::json) key: String,
+    pub(in crate::payload::json) key: Cow<'a, str>,
     pub(in crate::payload::json) name: &'a str,
     pub(in crate::payload::json) price: Option<Price>,
     /// The price as it is written; empty without one.
@@ -38,7 +40,7 @@ impl<'a> SelectionNow<'a> {
 
 /// The markets that a match shows, in order.
 pub(in crate::payload::json) fn read<'a>(view: &View<'a>) -> Vec<MarketNow<'a>> {
-    let mut seen = HashSet::new();
+    let mut seen = HashSet::with_hasher(RandomState::default());
     let mut markets = Vec::new();
     for answer in &view.answers {
         let Some(reading) = &answer.reading.markets else { continue };
@@ -61,9 +63,9 @@ pub(in crate::payload::json) fn read<'a>(view: &View<'a>) -> Vec<MarketNow<'a>> 
 }
 
 fn selections<'a>(market: &'a Node, reading: &'a MarketReading) -> Vec<SelectionNow<'a>> {
-    let mut seen = HashSet::new();
-    let elements = find::elements(market, &reading.selections).into_iter();
-    let selections = elements.filter_map(|(key, node)| {
+    let elements = find::elements(market, &reading.selections);
+    let mut seen = HashSet::with_capacity_and_hasher(elements.len(), RandomState::default());
+    let selections = elements.into_iter().filter_map(|(key, node)| {
         let key = find::identity(node, &reading.selection_id, key).filter(|key| seen.insert(key.clone()))?;
         let decimal = words(node, reading.price.as_ref());
         let shown = words(node, reading.price_text.as_ref());

@@ -4,7 +4,12 @@
 //! behind the others; with an amount of zero or `null` it is removed. Arrays of anything else are replaced whole.
 
 use crate::payload::json::node::Node;
+use compact_str::CompactString;
+use foldhash::fast::RandomState;
 use std::collections::{HashMap, HashSet};
+
+/// Where no more items come than this, each is looked for among those that are held.
+const SEARCHED: usize = 8;
 
 /// By which member items are known.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,7 +24,7 @@ pub(super) fn merge(target: &mut Node, delta: Node, rule: &Keyed) {
         Node::Object(delta) => {
             let mut members = target.take_members();
             for (name, value) in delta {
-                members.update(&name, |member| merge(member, value, rule));
+                members.update(name, |member| merge(member, value, rule));
             }
             *target = Node::Object(members);
         }
@@ -41,6 +46,9 @@ fn merge_items(target: &mut Node, items: Vec<Node>, rule: &Keyed) {
         }
     };
     let removed = put(held, items, rule);
+    if removed.is_empty() {
+        return;
+    }
     let mut place = 0;
     held.retain(|_| {
         place += 1;
@@ -48,29 +56,35 @@ fn merge_items(target: &mut Node, items: Vec<Node>, rule: &Keyed) {
     });
 }
 
-/// Merges keyed items into others; the places of those that are removed.
-fn put(held: &mut Vec<Node>, items: Vec<Node>, rule: &Keyed) -> HashSet<usize> {
-    let keys = held.iter().enumerate().filter_map(|(place, item)| Some((key(item, rule)?.to_owned(), place)));
-    let mut places: HashMap<String, usize> = keys.collect();
-    let mut removed = HashSet::new();
+/// Merges keyed items into others; the places of those that are removed. Of several that are held with one key the last counts.
+fn put(held: &mut Vec<Node>, items: Vec<Node>, rule: &Keyed) -> HashSet<usize, RandomState> {
+    let mut places = (items.len() > SEARCHED).then(|| places(held, rule));
+    let mut removed = HashSet::default();
     for item in items {
-        let Some(key) = key(&item, rule).map(str::to_owned) else { continue };
-        let place = places.get(&key).copied();
+        let Some(wanted) = key(&item, rule) else { continue };
+        let place = match &places {
+            Some(places) => places.get(wanted).copied(),
+            None => held.iter().rposition(|held| key(held, rule) == Some(wanted)),
+        };
+        let place = place.filter(|place| !removed.contains(place));
         match (place.and_then(|place| held.get_mut(place)), is_removal(&item, rule)) {
-            (Some(_), true) => {
-                places.remove(&key);
-                removed.extend(place);
-            }
+            (Some(_), true) => removed.extend(place),
             // A pair is replaced, since its own items are not keyed; an object is merged, with what is keyed in it.
             (Some(held), false) => merge(held, item, rule),
             (None, true) => {}
             (None, false) => {
-                places.insert(key, held.len());
+                if let Some(places) = &mut places {
+                    places.insert(wanted.into(), held.len());
+                }
                 held.push(fresh(item, rule));
             }
         }
     }
     removed
+}
+
+fn places(held: &[Node], rule: &Keyed) -> HashMap<CompactString, usize, RandomState> {
+    held.iter().enumerate().filter_map(|(place, item)| Some((key(item, rule)?.into(), place))).collect()
 }
 
 /// An item that is not there yet, without what it removes in itself.

@@ -1,6 +1,7 @@
 //! Merge patches: objects member by member, anything else whole.
 
 use crate::payload::json::node::{Members, Node};
+use compact_str::CompactString;
 use std::collections::HashSet;
 
 /// RFC 7396.
@@ -15,7 +16,7 @@ pub(super) fn merge(target: &mut Node, patch: Node) {
         if value == Node::Null {
             removed.push(name);
         } else {
-            members.update(&name, |member| merge(member, value));
+            members.update(name, |member| merge(member, value));
         }
     }
     remove(&mut members, &removed);
@@ -30,12 +31,12 @@ pub(super) fn deep_merge(target: &mut Node, delta: Node) {
     };
     let mut members = target.take_members();
     for (name, value) in delta {
-        members.update(&name, |member| deep_merge(member, value));
+        members.update(name, |member| deep_merge(member, value));
     }
     *target = Node::Object(members);
 }
 
-fn remove(members: &mut Members, removed: &[Box<str>]) {
+fn remove(members: &mut Members, removed: &[CompactString]) {
     match removed {
         [] => {}
         [one] => drop(members.remove(one)),

@@ -112,7 +112,7 @@ fn add(root: &mut Node, to: &[String], value: Node) -> Done<Size> {
         return Ok(size);
     };
     match at(root, parent) {
-        Some(Node::Object(members)) => members.set(name, value),
+        Some(Node::Object(members)) => members.set(name.into(), value),
         Some(Node::Array(items)) if name == "-" => items.push(value),
         Some(Node::Array(items)) => {
             let place = find::place(name).filter(|place| *place <= items.len());
