@@ -4,7 +4,7 @@
 //! the window is given on in the same turn. Redirects are followed here, not by libcurl: each hop is judged, and has a place under
 //! its own host's limit.
 
-use super::queue::{Host, Queue, WAITING_MAX};
+use super::queue::{Host, LONG, Place, Queue, WAITING_MAX};
 use super::redirect;
 use super::sockets::{Sockets, Timer};
 use super::transfer::{self, Collector, Headers, Size, TurnTime};
@@ -37,7 +37,7 @@ pub struct Http {
     places: HashMap<RequestId, usize>,
     finished: VecDeque<(RequestId, Outcome)>,
     time: TurnTime,
-    /// When the next time limit of one in flight may pass.
+    /// When the next time limit of one in flight may pass, or one takes long.
     limits_at: Option<Instant>,
     started: u64,
     /// Followed, and not taken.
@@ -63,6 +63,7 @@ struct Flight {
     id: RequestId,
     job: Job,
     began: Instant,
+    place: Place,
     /// When this hop was sent.
     sent: Instant,
     handle: Easy2Handle<Collector>,
@@ -194,7 +195,7 @@ impl Http {
             let Some(job) = self.waiting.remove(&id) else { continue };
             let host = job.host.clone();
             if let Err(why) = self.launch(id, job, now) {
-                self.queue.done(host);
+                self.queue.done(host, Place::InWindow);
                 self.finished.push_back((id, Outcome::Failed(why)));
             }
         }
@@ -209,8 +210,8 @@ impl Http {
         handle.set_token(place.key()).map_err(|error| other(&error))?;
         let began = *job.began.get_or_insert(now);
         self.places.insert(id, place.key());
-        let flight = place.insert(Flight { id, job, began, sent: now, handle });
-        let left = flight.left(now).map_or(Duration::ZERO, |left| left.min(LOOK_MAX));
+        let flight = place.insert(Flight { id, job, began, place: Place::InWindow, sent: now, handle });
+        let left = flight.left(now).map_or(Duration::ZERO, |left| left.min(LONG));
         let limit = now + left;
         self.limits_at = Some(self.limits_at.map_or(limit, |at| at.min(limit)));
         Ok(())
@@ -242,9 +243,12 @@ impl Http {
         }
         let mut passed = Vec::new();
         let mut next: Option<Duration> = None;
-        for (place, flight) in &self.flights {
+        for (place, flight) in &mut self.flights {
             match flight.left(now) {
-                Ok(left) => next = Some(next.map_or(left, |next| next.min(left))),
+                Ok(left) => {
+                    let left = left.min(flight.until_aside(&mut self.queue, now));
+                    next = Some(next.map_or(left, |next| next.min(left)));
+                }
                 Err(why) => passed.push((place, why)),
             }
         }
@@ -303,14 +307,28 @@ impl Http {
 
     /// Takes a request out of the multi handle, and gives its place back.
     fn land(&mut self, flight: Flight) -> (Job, Option<Easy2<Collector>>) {
-        let Flight { id, job, handle, .. } = flight;
+        let Flight { id, job, place, handle, .. } = flight;
         self.places.remove(&id);
-        self.queue.done(job.host.clone());
+        self.queue.done(job.host.clone(), place);
         (job, self.multi.remove2(handle).ok())
     }
 }
 
 impl Flight {
+    /// How long it may keep its place in the window; then it is set aside.
+    fn until_aside(&mut self, queue: &mut Queue, now: Instant) -> Duration {
+        let left = LONG.saturating_sub(now.saturating_duration_since(self.sent));
+        match self.place {
+            Place::InWindow if left.is_zero() => {
+                self.place = queue.set_aside();
+                // Where no more can be set aside it is looked at again.
+                LONG
+            }
+            Place::InWindow => left,
+            Place::Aside => LOOK_MAX,
+        }
+    }
+
     /// The time it has left.
     ///
     /// # Errors

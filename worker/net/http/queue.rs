@@ -1,14 +1,18 @@
 //! Whose turn it is: a window of requests in flight, a limit per host inside it. Pure.
 //!
-//! Invariants: never more than `window` hold a place, never more than `per_host` of one host; of the hosts with room the request
-//! that waits longest is next. A host that is full costs nobody else a turn, nor time: it is not looked at until it has room.
+//! Invariants: never more than `window` hold a place in the window, and no more are aside; never more than `per_host` are of one host,
+//! aside or not; of the hosts with room the request that waits longest is next. A host that is full costs nobody else a turn, nor time: it is not looked at until it has room.
 //! An urgent request goes before the [`HEAD_START`] requests that were asked for before it, and no others: nobody waits for ever.
 
 use super::{RequestId, Urgency};
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::time::Duration;
 
 /// Requests that may wait; whoever asks for more is refused.
 pub(super) const WAITING_MAX: usize = 100_000;
+
+/// A request that takes longer than this gives its place in the window to another.
+pub(super) const LONG: Duration = Duration::from_millis(250);
 
 /// Requests.
 const HEAD_START: u64 = 1_000;
@@ -25,7 +29,16 @@ pub(super) struct Queue {
     /// Hosts with room where somebody waits, by the turn of the first.
     ready: BTreeMap<Turn, Host>,
     running: usize,
+    aside: usize,
     waiting: usize,
+}
+
+/// Where a request in flight counts, beside its host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    InWindow,
+    /// It takes long, so another has its place in the window.
+    Aside,
 }
 
 /// Who has the least is next.
@@ -62,12 +75,14 @@ impl Queue {
             hosts: HashMap::new(),
             ready: BTreeMap::new(),
             running: 0,
+            aside: 0,
             waiting: 0,
         }
     }
 
+    /// All in flight.
     pub(super) fn running(&self) -> usize {
-        self.running
+        self.running + self.aside
     }
 
     pub(super) fn waiting(&self) -> usize {
@@ -84,7 +99,7 @@ impl Queue {
         self.waiting += 1;
     }
 
-    /// The next that may start; it holds a place until [`Queue::done`].
+    /// The next that may start; it holds a place in the window until [`Queue::done`].
     pub(super) fn start(&mut self) -> Option<RequestId> {
         if self.running >= self.window {
             return None;
@@ -101,9 +116,23 @@ impl Queue {
         Some(started)
     }
 
-    /// A request gives its place back.
-    pub(super) fn done(&mut self, host: Host) {
+    /// Where a request counts that takes long: its place in the window is given back, if not as many as that are aside already. Its host's
+    /// it keeps, so that a slow server holds up itself.
+    pub(super) fn set_aside(&mut self) -> Place {
+        if self.aside >= self.window {
+            return Place::InWindow;
+        }
         self.running = self.running.saturating_sub(1);
+        self.aside += 1;
+        Place::Aside
+    }
+
+    /// A request gives its place back.
+    pub(super) fn done(&mut self, host: Host, place: Place) {
+        match place {
+            Place::InWindow => self.running = self.running.saturating_sub(1),
+            Place::Aside => self.aside = self.aside.saturating_sub(1),
+        }
         self.change(host, |line| line.running = line.running.saturating_sub(1));
     }
 
@@ -156,11 +185,28 @@ mod tests {
         }
         let started: Vec<_> = std::iter::from_fn(|| queue.start()).map(|id| id.0).collect();
         assert_eq!(started, [1, 2, 4, 6]);
-        queue.done(host(1));
+        queue.done(host(1), Place::InWindow);
         assert_eq!(queue.start(), None, "host 0 is full, and nobody else waits");
-        queue.done(host(0));
+        queue.done(host(0), Place::InWindow);
         assert_eq!(queue.start(), Some(RequestId(3)));
         assert_eq!((queue.running(), queue.waiting()), (3, 1), "host 0 has its two");
+    }
+
+    #[test]
+    fn who_takes_long_holds_up_its_host_and_not_the_window() {
+        let mut queue = Queue::new(2, 2);
+        for (id, of) in [(1, 0), (2, 0), (3, 0), (4, 1), (5, 2), (6, 3)] {
+            queue.push(RequestId(id), Urgency::Normal, host(of));
+        }
+        let started =
+            |queue: &mut Queue| std::iter::from_fn(|| queue.start()).map(|id| id.0).collect::<Vec<_>>();
+        assert_eq!(started(&mut queue), [1, 2]);
+        assert_eq!((queue.set_aside(), queue.set_aside()), (Place::Aside, Place::Aside));
+        assert_eq!(started(&mut queue), [4, 5], "none of host 0");
+        assert_eq!(queue.set_aside(), Place::InWindow, "two are aside already");
+        assert_eq!((queue.running(), started(&mut queue)), (4, vec![]));
+        queue.done(host(0), Place::Aside);
+        assert_eq!((queue.set_aside(), started(&mut queue)), (Place::Aside, vec![3]));
     }
 
     #[test]
@@ -179,6 +225,7 @@ mod tests {
     enum Act {
         Push(u8, bool),
         Start,
+        SetAside(usize),
         Done(usize),
         Withdraw(usize),
     }
@@ -187,6 +234,7 @@ mod tests {
         prop_oneof![
             (0..4_u8, any::<bool>()).prop_map(|(of, hurry)| Act::Push(of, hurry)),
             Just(Act::Start),
+            (0..9_usize).prop_map(Act::SetAside),
             (0..9_usize).prop_map(Act::Done),
             (0..9_usize).prop_map(Act::Withdraw),
         ]
@@ -199,7 +247,7 @@ mod tests {
             acts in prop::collection::vec(act(), 0..200), window in 1..6_usize, per_host in 1..4_usize,
         ) {
             let mut queue = Queue::new(window, per_host);
-            let (mut waiting, mut running) = (Vec::<(RequestId, u8)>::new(), Vec::<(RequestId, u8)>::new());
+            let (mut waiting, mut running) = (Vec::<(RequestId, u8)>::new(), Vec::<(u8, Place)>::new());
             let mut turns = Map::new();
             let mut next = 0;
             for act in acts {
@@ -215,16 +263,28 @@ mod tests {
                     }
                     Act::Start => {
                         let mut count = Map::new();
-                        for (_, of) in &running {
+                        for (of, _) in &running {
                             *count.entry(*of).or_insert(0) += 1;
                         }
                         let free = |of: &u8| count.get(of).is_none_or(|count| *count < per_host);
-                        let place = waiting.iter().position(|(_, of)| free(of)).filter(|_| running.len() < window);
+                        let place = waiting.iter().position(|(_, of)| free(of)).filter(|_| {
+                            running.iter().filter(|(_, place)| *place == Place::InWindow).count() < window
+                        });
                         let expected = place.map(|place| waiting.remove(place));
-                        running.extend(expected);
+                        running.extend(expected.map(|(_, of)| (of, Place::InWindow)));
                         prop_assert_eq!(queue.start(), expected.map(|(id, _)| id));
                     }
-                    Act::Done(n) if n < running.len() => queue.done(host(running.remove(n).1)),
+                    Act::SetAside(n) => {
+                        let aside = running.iter().filter(|(_, place)| *place == Place::Aside).count();
+                        if let Some((_, place)) = running.get_mut(n).filter(|(_, place)| *place == Place::InWindow) {
+                            *place = if aside < window { Place::Aside } else { Place::InWindow };
+                            prop_assert_eq!(queue.set_aside(), *place);
+                        }
+                    }
+                    Act::Done(n) if n < running.len() => {
+                        let (of, place) = running.remove(n);
+                        queue.done(host(of), place);
+                    }
                     Act::Withdraw(n) if n < waiting.len() => {
                         let (id, of) = waiting.remove(n);
                         queue.withdraw(id, host(of));
@@ -233,8 +293,8 @@ mod tests {
                 }
                 prop_assert_eq!((queue.running(), queue.waiting()), (running.len(), waiting.len()));
             }
-            while let Some((_, of)) = running.pop() {
-                queue.done(host(of));
+            while let Some((of, place)) = running.pop() {
+                queue.done(host(of), place);
             }
             for (id, of) in waiting {
                 queue.withdraw(id, host(of));

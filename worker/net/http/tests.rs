@@ -10,23 +10,40 @@ use std::net::TcpListener;
 use std::time::Instant;
 
 /// The window and its limit per host alone, for simulations.
-pub(crate) struct Places(queue::Queue);
+pub(crate) struct Places {
+    queue: queue::Queue,
+    /// Those in flight, with when they were started.
+    flying: Vec<(u64, Instant, queue::Place)>,
+}
 
 impl Places {
     pub(crate) fn new(window: usize, per_host: usize) -> Places {
-        Places(queue::Queue::new(window, per_host))
+        Places { queue: queue::Queue::new(window, per_host), flying: Vec::new() }
+    }
+
+    /// Sets aside what takes long.
+    pub(crate) fn pass(&mut self, now: Instant) {
+        for (_, started, place) in &mut self.flying {
+            if *place == queue::Place::InWindow && now - *started >= queue::LONG {
+                *place = self.queue.set_aside();
+            }
+        }
     }
 
     pub(crate) fn push(&mut self, id: u64, url: &str) {
-        self.0.push(RequestId(id), Urgency::Normal, redirect::host(url).unwrap());
+        self.queue.push(RequestId(id), Urgency::Normal, redirect::host(url).unwrap());
     }
 
-    pub(crate) fn start(&mut self) -> Option<u64> {
-        self.0.start().map(|id| id.0)
+    pub(crate) fn start(&mut self, now: Instant) -> Option<u64> {
+        let id = self.queue.start()?.0;
+        self.flying.push((id, now, queue::Place::InWindow));
+        Some(id)
     }
 
-    pub(crate) fn done(&mut self, url: &str) {
-        self.0.done(redirect::host(url).unwrap());
+    pub(crate) fn done(&mut self, id: u64, url: &str) {
+        let at = self.flying.iter().position(|(flying, ..)| *flying == id).unwrap();
+        let (_, _, place) = self.flying.swap_remove(at);
+        self.queue.done(redirect::host(url).unwrap(), place);
     }
 }
 

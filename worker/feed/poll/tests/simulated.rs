@@ -31,13 +31,20 @@ struct Simulation {
     /// When each was last handed over, and whether it is under way.
     asked: Vec<Option<Instant>>,
     under_way: Vec<bool>,
+    answered: Vec<bool>,
     longest: Vec<Duration>,
     window: usize,
 }
 
 impl Simulation {
     fn new(hosts: Vec<Host>, window: usize, per_host: usize, now: Instant) -> Simulation {
-        let of = |n: usize| document(&format!("d{n}"), &format!("http://h{n}/d{n}"));
+        // Those that are slow or dead share servers, so that a server's limit counts, too.
+        let server = |n: usize| match hosts[n] {
+            Host::Quick => format!("h{n}"),
+            Host::Slow => format!("slow{}", n % 7),
+            Host::Dead => format!("dead{}", n % 3),
+        };
+        let of = |n: usize| document(&format!("d{n}"), &format!("http://{}/d{n}", server(n)));
         let sources: Vec<SourcePlan> = (0..hosts.len()).map(of).collect();
         let mut schedule = Schedule::new(Arc::new(plan(sources)), 7);
         for n in 0..hosts.len() {
@@ -50,6 +57,7 @@ impl Simulation {
             flying: BTreeMap::new(),
             asked: vec![None; hosts.len()],
             under_way: vec![false; hosts.len()],
+            answered: vec![false; hosts.len()],
             longest: vec![Duration::ZERO; hosts.len()],
             hosts,
             window,
@@ -61,9 +69,9 @@ impl Simulation {
             self.flying.first_key_value().filter(|((at, _), _)| *at <= now)
         {
             self.flying.remove(&(at, number));
-            self.under_way[place] = false;
+            (self.under_way[place], self.answered[place]) = (false, true);
             let wanted = self.wanted.remove(&number).unwrap();
-            self.places.done(&wanted.url);
+            self.places.done(number, &wanted.url);
             match self.hosts[place] {
                 Host::Dead => self.schedule.failed(Number(number), &HttpError::Timeout, now),
                 Host::Quick | Host::Slow => self.schedule.answered(Number(number), answer(), now),
@@ -78,16 +86,17 @@ impl Simulation {
             self.places.push(wanted.number.0, &wanted.url);
             self.wanted.insert(wanted.number.0, wanted);
         }
-        while let Some(number) = self.places.start() {
+        self.places.pass(now);
+        while let Some(number) = self.places.start(now) {
             let place = self.wanted[&number].source.0;
             let takes = match self.hosts[place] {
-                Host::Quick => Duration::from_millis(50),
+                Host::Quick => Duration::from_millis(100),
                 Host::Slow => 4 * SECOND,
                 Host::Dead => 30 * SECOND,
             };
             self.flying.insert((now + takes, number), place);
         }
-        assert!(self.flying.len() <= self.window);
+        assert!(self.flying.len() <= 2 * self.window);
         while self.schedule.next_told().is_some() {}
     }
 }
@@ -100,6 +109,36 @@ fn answer() -> Answer {
         first_byte: Duration::ZERO,
         took: Duration::ZERO,
     }
+}
+
+/// How long it takes until each healthy one of 975 was answered, with 25 others among them.
+fn burst(others: [Host; 25]) -> Duration {
+    let mut hosts = vec![Host::Quick; 975];
+    for (n, other) in others.into_iter().enumerate() {
+        hosts.insert(n * 39, other);
+    }
+    let start = Instant::now();
+    let mut simulation = Simulation::new(hosts, 20, 4, start);
+    // All that is due, as after a start without a spread.
+    let due = start + 5 * SECOND;
+    let mut waits: Vec<usize> = (0..simulation.hosts.len()).collect();
+    waits.retain(|n| simulation.hosts[*n] == Host::Quick);
+    for step in 0..2_000 {
+        simulation.step(due + STEP * step);
+        waits.retain(|n| !simulation.answered[*n]);
+        if waits.is_empty() {
+            return STEP * step;
+        }
+    }
+    panic!("{} were never answered", waits.len());
+}
+
+#[test]
+fn healthy_sources_are_done_as_soon_with_bad_ones_among_them() {
+    let mut bad = [Host::Slow; 25];
+    bad[20..].fill(Host::Dead);
+    let (with, without) = (burst(bad), burst([Host::Quick; 25]));
+    assert!(with <= without.mul_f64(1.1), "{with:?} with 20 slow and 5 dead, {without:?} without");
 }
 
 proptest! {
