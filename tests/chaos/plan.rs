@@ -6,6 +6,9 @@ use super::FeedChoice;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
+/// After being live for so long a room begins anew with its waits.
+const ROOM_STEADY: Duration = Duration::from_secs(5);
+
 /// One kind of fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Fault {
@@ -162,6 +165,27 @@ impl Fault {
         }
     }
 
+    /// How long all is left alone before it: a room that was not live for so long waits longer after each loss (docs/rooms.md), which the
+    /// times that are promised do not count.
+    fn steadies(self, feed: FeedChoice) -> Duration {
+        match (self, feed) {
+            (Fault::ResetOne | Fault::ResetAll | Fault::HostDown, FeedChoice::Rooms) => ROOM_STEADY,
+            (
+                Fault::WorkerKill
+                | Fault::WorkerStop(_)
+                | Fault::RecorderKill
+                | Fault::RecorderStop(_)
+                | Fault::CoordinatorKill
+                | Fault::CoordinatorStop
+                | Fault::ResetOne
+                | Fault::ResetAll
+                | Fault::ServerPause
+                | Fault::HostDown,
+                FeedChoice::Matches | FeedChoice::Rooms,
+            ) => Duration::ZERO,
+        }
+    }
+
     /// The shortest and the longest it lasts, milliseconds.
     fn lasts(self) -> (u64, u64) {
         match self {
@@ -197,7 +221,7 @@ impl Plan {
             let (least, most) = fault.lasts();
             Planned {
                 fault,
-                pause: Duration::from_millis(50 + chance.below(950)),
+                pause: Duration::from_millis(50 + chance.below(950)) + fault.steadies(feed),
                 lasts: Duration::from_millis(least + chance.below(most - least + 1)),
                 victim: chance.below(1 << 16) as usize,
             }
