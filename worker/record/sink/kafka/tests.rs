@@ -8,6 +8,7 @@ use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use rdkafka::{Message, Offset, TopicPartitionList};
 use touchline_common::config::Dur;
 
+mod consumer;
 mod front;
 mod secure;
 
