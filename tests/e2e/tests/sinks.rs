@@ -78,6 +78,13 @@ fn each_row_and_document_arrives_in_redis() {
         let document: Value = serde_json::from_str(hash.get("document")?).unwrap();
         let now = site.document(&id)?;
         assert_eq!(document["version"].to_string(), hash["version"]);
+        // Behind the events for a while, and no longer.
+        let stated = |row: &Value| (row["epoch"].as_u64(), row["version"].as_u64());
+        let events = committed(&site, None);
+        let newest = events.values().filter(|row| row["match"] == *id).map(stated).max()?;
+        if (hash["epoch"].parse().ok(), hash["version"].parse().ok()) < newest {
+            return None;
+        }
         (document["markets"] == now["markets"] && document["version"] == now["version"]).then_some(())
     });
     let shown = sink(&site, "redis").unwrap();

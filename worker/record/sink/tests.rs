@@ -58,7 +58,7 @@ fn the_match_stream_goes_first_and_documents_before_the_bulk_stream() {
     driver.settled(Stream::Match, 6, (1, 0), None);
     driver.settled(Stream::Bulk, 900, (600, 0), None);
     assert_eq!(step(&mut driver, now), Step::Idle);
-    assert_eq!(step(&mut driver, now + secs(1)), Step::Documents);
+    assert_eq!(step(&mut driver, now + Duration::from_millis(250)), Step::Documents);
     assert_eq!(driver.position().seq, newest(6, 900));
 }
 
