@@ -59,7 +59,9 @@ pub use sections::{
     CARDS, Coalesce, ControlConfig, DaemonConfig, EVENT_TYPES, GatewayConfig, Lane, LimitsConfig, LogConfig,
     PoolConfig, SandboxConfig, SandboxMode, StoreConfig,
 };
-pub use streams::{KafkaOptions, NdjsonOptions, RabbitmqOptions, RedisOptions, SinkLane, StreamsConfig};
+pub use streams::{
+    KafkaOptions, NdjsonOptions, RabbitmqOptions, RedisOptions, SaslMechanism, SinkLane, StreamsConfig,
+};
 pub use template::{Part, Template, TemplateError};
 pub use units::{ByteSize, Dur, UnitError};
 pub use unusable::Unusable;

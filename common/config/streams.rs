@@ -134,6 +134,29 @@ table! {
     }
 }
 
+/// How a login is proved to Kafka's brokers, in the protocol's own words.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SaslMechanism {
+    /// The password itself: it needs TLS around it.
+    #[default]
+    #[serde(rename = "PLAIN")]
+    Plain,
+    #[serde(rename = "SCRAM-SHA-256")]
+    ScramSha256,
+    #[serde(rename = "SCRAM-SHA-512")]
+    ScramSha512,
+}
+
+impl SaslMechanism {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Plain => "PLAIN",
+            Self::ScramSha256 => "SCRAM-SHA-256",
+            Self::ScramSha512 => "SCRAM-SHA-512",
+        }
+    }
+}
+
 table! {
     /// `[streams.kafka_options]`.
     pub struct KafkaOptions {
@@ -143,12 +166,27 @@ table! {
         batch: u32 = 1_000,
         /// How long the brokers may take for them, and to answer at all.
         timeout: Dur = Dur::secs(10),
+        /// Whether connections are encrypted, which addresses of brokers do not say.
+        tls: bool = false,
+        /// Of the login (SASL); empty: none.
+        username: String = String::new(),
+        mechanism: SaslMechanism = SaslMechanism::default(),
+        /// The environment variable that has the password; empty: none.
+        password_env: String = String::new(),
+        /// The file that has the password in its first line; empty: none.
+        password_file: String = String::new(),
+        /// A file with the certificates of authorities to trust instead of the system's; empty: the system's.
+        ca_file: String = String::new(),
+        /// The password, once resolved. Never read from or written to the file.
+        #[serde(skip)]
+        password: Secret = Secret::default(),
     }
 }
 
 impl StreamsConfig {
     /// The passwords of sinks, which the file does not have: they go to the children apart from the rest.
-    pub(super) fn passwords(&mut self) -> [&mut Secret; 2] {
-        [&mut self.redis_options.password, &mut self.rabbitmq_options.password]
+    pub(super) fn passwords(&mut self) -> [&mut Secret; 3] {
+        let (redis, rabbitmq) = (&mut self.redis_options, &mut self.rabbitmq_options);
+        [&mut redis.password, &mut rabbitmq.password, &mut self.kafka_options.password]
     }
 }

@@ -55,6 +55,11 @@ impl Daemon {
         self.timeout.unwrap_or(other)
     }
 
+    /// The same, asked for what usually takes up to `usual`.
+    pub(super) fn waiting(&self, usual: Duration) -> Self {
+        Self { socket: self.socket.clone(), timeout: Some(self.timeout_or(usual)) }
+    }
+
     pub(super) fn socket(&self) -> &Path {
         &self.socket
     }

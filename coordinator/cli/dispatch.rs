@@ -27,6 +27,9 @@ use touchline_simulator::options::BadOption;
 use touchline_simulator::push::PushOptions as Push;
 use touchline_simulator::{OnResume, Options as Server, Protocol, RoomOptions as Rooms, Transport};
 
+/// How long a sink's thread may take to come to an order: a connection or a batch may have to end first.
+const SINK_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// What needs more than the control socket.
 pub trait Commands {
     /// `touchline run`, with a valid configuration, folders and secrets resolved; operators find it at `socket`.
@@ -234,7 +237,7 @@ fn sink(daemon: &Daemon, matches: &ArgMatches, format: OutputFormat, out: &mut P
     };
     let mut args = arguments("sink", matches);
     args.insert("action".to_owned(), action.into());
-    show::answer(daemon, "sink", args, format, show::done, out)
+    show::answer(&daemon.waiting(SINK_TIMEOUT), "sink", args, format, show::done, out)
 }
 
 fn run(matches: &ArgMatches, commands: &dyn Commands) -> Outcome {

@@ -23,6 +23,7 @@ pub(super) fn load(path: &Path) -> Result<Config, ConfigErrors> {
     found.extend(log_target(&config));
     found.extend(redis(&mut config.streams));
     found.extend(rabbitmq(&mut config.streams));
+    found.extend(kafka(&mut config.streams));
     found.extend(ndjson(&config.streams));
     found.extend(read_token(&config));
     if found.is_empty() { Ok(config) } else { Err(ConfigErrors::unusable(path, found)) }
@@ -129,6 +130,27 @@ fn rabbitmq(streams: &mut StreamsConfig) -> Option<Unusable> {
     }
     let trust = Trust::Authorities { ca_file: options.ca_file.clone() };
     unusable(TlsPlan::new(&url.host, &trust).err()?, "")
+}
+
+/// The same for Kafka.
+fn kafka(streams: &mut StreamsConfig) -> Option<Unusable> {
+    if streams.kafka.is_empty() {
+        return None;
+    }
+    let options = &mut streams.kafka_options;
+    let unusable = |message: String, expected: &str| {
+        Some(Unusable::of_table("streams", "kafka_options", message, expected))
+    };
+    match read_password(&options.password_env, &options.password_file) {
+        Ok(password) => options.password = password,
+        Err(error) => return unusable(error, "expected the password for `kafka` there"),
+    }
+    if options.ca_file.is_empty() {
+        return None;
+    }
+    // Its certificates are the same to every host.
+    let trust = Trust::Authorities { ca_file: options.ca_file.clone() };
+    unusable(TlsPlan::new("localhost", &trust).err()?, "")
 }
 
 fn read_token(config: &Config) -> Option<Unusable> {

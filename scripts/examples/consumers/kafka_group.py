@@ -3,7 +3,8 @@
 
     kafka_group.py --servers 127.0.0.1:9092 --feed inplay --table events.sqlite
 
-The key of a record is its match, so all of a match is in one partition and in order.
+The key of a record is its match, so all of a match is in one partition and in order. Start as many as you like: the group shares the
+partitions among them, and those of one that dies go to the others after `--session` milliseconds.
 """
 
 import argparse
@@ -22,6 +23,7 @@ def main():
     parser.add_argument("--feed", required=True)
     parser.add_argument("--queue", choices=["ev", "odds", "chat"], default="ev")
     parser.add_argument("--group", default="table")
+    parser.add_argument("--session", type=int, default=45_000, help="milliseconds")
     parser.add_argument("--table", required=True)
     args = parser.parse_args()
 
@@ -31,11 +33,12 @@ def main():
             "bootstrap.servers": args.servers,
             "group.id": args.group,
             "auto.offset.reset": "earliest",
+            "session.timeout.ms": args.session,
             # The place in the topics moves on only once the rows are written.
             "enable.auto.commit": False,
         }
     )
-    consumer.subscribe([f"{args.prefix}.{args.queue}.{args.feed}"])
+    consumer.subscribe([f"{args.prefix}.{args.queue}.{args.feed}"], on_assign=lambda *_: print("ready", flush=True))
     try:
         while True:
             records = consumer.consume(BATCH, timeout=1.0)

@@ -2,7 +2,7 @@
 //!
 //! Each write is on disk before it is answered, so that one that is killed comes back with all that it confirmed.
 
-use super::{Own, START, free_port, installed, skip, wait_for_port};
+use super::{START, free_port, wait_for_port};
 use crate::ANSWER;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use redis::{Client, Connection, RedisResult, Value as Reply};
@@ -13,6 +13,7 @@ use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
+use touchline_harness::consumer::{Own, installed, skip};
 use touchline_harness::fixture::quoted;
 use touchline_harness::wait;
 

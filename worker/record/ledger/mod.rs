@@ -20,7 +20,7 @@ mod values;
 
 pub use event::{Color, EventType, NewEvent, Payload};
 pub use identity::{EventId, Scope};
-pub use saved::{LEDGER_VERSION, OLDEST_LEDGER_VERSION};
+pub use saved::{LEDGER_VERSION, OLDEST_LEDGER_VERSION, Saved};
 pub use steps::Step;
 pub use touchline_common::config::Lane;
 

@@ -10,6 +10,7 @@ mod properties;
 use super::*;
 use std::collections::HashSet;
 use std::time::Instant;
+use touchline_common::ipc::messages::data::Extent;
 use touchline_common::model::{Phase, Scoring, Side};
 
 const SETTLE: Duration = Duration::from_secs(2);
@@ -50,11 +51,14 @@ struct Rig {
     next_mark: u64,
     /// Questions that were not answered.
     asked: Vec<(Source, u64)>,
+    /// What is committed of it: its text, and its parts.
+    text: String,
+    parts: BTreeMap<String, String>,
 }
 
 impl Rig {
     fn new(sport: &str, scoring: Scoring) -> Rig {
-        Rig {
+        let mut rig = Rig {
             ledger: Ledger::new("inplay", "M1", SETTLE),
             facts: Facts { sport: Some(sport.into()), scoring },
             teams: None,
@@ -68,7 +72,11 @@ impl Rig {
             gaps: Vec::new(),
             next_mark: 0,
             asked: Vec::new(),
-        }
+            text: String::new(),
+            parts: BTreeMap::new(),
+        };
+        rig.commit();
+        rig
     }
 
     fn soccer() -> Rig {
@@ -85,6 +93,9 @@ impl Rig {
         self.gaps.extend(out.gaps);
         self.all.extend(out.events.iter().cloned());
         self.last = out.events;
+        if out.changed {
+            self.commit();
+        }
         if !out.marks.is_empty() {
             self.asked.extend(out.marks.iter().map(|source| (*source, self.next_mark)));
             self.next_mark += 1;
@@ -183,11 +194,27 @@ impl Rig {
         (at, reason, to)
     }
 
-    /// Saves and restores, as a start of the recorder does.
+    /// Writes what changed, as the store does.
+    fn commit(&mut self) {
+        let Saved { text, extent, parts } = self.ledger.save().unwrap();
+        self.text = text;
+        if extent == Extent::Whole {
+            self.parts.clear();
+        }
+        for (name, body) in parts {
+            match body {
+                Some(body) => _ = self.parts.insert(name, body),
+                None => assert!(self.parts.remove(&name).is_some(), "{name} was not there"),
+            }
+        }
+        self.ledger.committed();
+    }
+
+    /// Goes on from what is committed, as a start of the recorder does.
     fn restart(&mut self, worker: Owner) {
-        let text = self.ledger.save().unwrap();
         let fresh = Ledger::new("inplay", "M1", SETTLE);
-        self.ledger = fresh.restored(&text, self.ledger.order(), worker).unwrap();
+        let parts: Vec<(String, String)> = self.parts.clone().into_iter().collect();
+        self.ledger = fresh.restored(&self.text, &parts, self.ledger.order(), worker).unwrap();
         self.asked.clear();
     }
 
@@ -243,7 +270,7 @@ const GOLDEN_IDS: [&str; 9] = [
 fn golden_ledger() {
     let mut rig = Rig::soccer();
     rig.obs(1, &[(HOME, 1)]).obs(1, &[(HOME, 0)]).obs(1, &[(AWAY, 1), (Register::Phase, 2)]);
-    assert_eq!(rig.ledger.save().unwrap(), GOLDEN_LEDGER, "a changed form needs a new version");
+    assert_eq!(rig.ledger.save().unwrap().text, GOLDEN_LEDGER, "a changed form needs a new version");
     let before = rig.ledger.clone();
     rig.restart(Owner::Alive);
     assert!(rig.ledger.is_detached());
@@ -258,7 +285,7 @@ fn the_first_form_is_migrated() {
     let migrated = Ledger::migrate(GOLDEN_LEDGER_V1, 6_291_456).unwrap();
     assert_eq!(migrated, GOLDEN_LEDGER);
     let fresh = Ledger::new("inplay", "M1", SETTLE);
-    let ledger = fresh.restored(&migrated, 7_340_032, Owner::Dead).unwrap();
+    let ledger = fresh.restored(&migrated, &[], 7_340_032, Owner::Dead).unwrap();
     assert_eq!((ledger.order(), ledger.epoch()), (7_340_032, Some(Epoch(1))), "the newest event counts");
     assert!(Ledger::migrate("{}", 1).is_err());
 }

@@ -13,8 +13,8 @@ use touchline_common::ipc::messages::data::{PerStream, Stream};
 const FIRST: Duration = Duration::from_millis(250);
 /// A connection on which so long nothing failed is a good one, though nothing was there to deliver.
 const STANDS: Duration = Duration::from_secs(5);
-/// How often documents that changed are looked for.
-const DOCUMENTS: Duration = Duration::from_secs(1);
+/// How often documents that changed are looked for: each look goes through the list of all.
+const DOCUMENTS: Duration = Duration::from_millis(250);
 /// How long the store is left alone that could not be read.
 const UNREADABLE: Duration = Duration::from_secs(2);
 /// The least time between two log lines about a sink that is down,

@@ -2,7 +2,8 @@
 //!
 //! Topics are `{prefix}.ev.{feed}`, `{prefix}.odds.{feed}` and `{prefix}.chat.{feed}`; the header `id` has the row's name (`message`). The
 //! producer is idempotent: what it sends again by itself the broker takes once. A batch is settled when the report of each record is
-//! there. Only in builds with the feature `kafka`; librdkafka has threads of its own, this one alone takes their reports.
+//! there. TLS and the login are librdkafka's (`security`). Only in builds with the feature `kafka`; librdkafka has threads of its own,
+//! this one alone takes their reports.
 
 use super::message::name;
 use super::pace::{Blame, Pace, Stop};
@@ -13,12 +14,17 @@ use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
+use security::{explain, secure};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 use touchline_common::config::{SinkLane, StreamsConfig};
 
+mod security;
+
 /// How long a look for reports may wait before the clock is looked at.
 const LOOK: Duration = Duration::from_millis(5);
+/// What the library calls lines about a connection that failed.
+const FAILED: &str = "FAIL";
 /// How long records are collected for one request, in milliseconds.
 const LINGER_MS: &str = "2";
 
@@ -49,6 +55,9 @@ impl Kafka {
             // A record that takes longer is given up, and with it the batch.
             .set("message.timeout.ms", ms.as_str())
             .set("request.timeout.ms", ms.as_str());
+        secure(&mut config, &streams.kafka_options);
+        // Those of connections that failed are among them; none is written anywhere.
+        config.set_log_level(RDKafkaLogLevel::Info);
         Kafka {
             config,
             servers: streams.kafka.clone(),
@@ -104,8 +113,7 @@ impl Sink for Kafka {
         let producer: BaseProducer<Reports> =
             self.config.create_with_context(Reports::default()).map_err(failed)?;
         if let Err(error) = producer.client().fetch_metadata(None, self.patience) {
-            // What is behind a wait in vain stands in the events.
-            producer.poll(Duration::ZERO);
+            producer.poll(LOOK);
             let why = lock(&producer.context().state).trouble.take();
             return Err(
                 why.map_or_else(|| failed(error), |why| format!("no connection to {}: {why}", self.servers))
@@ -139,7 +147,7 @@ struct State {
     /// By its place: `None` while nothing is known.
     records: Vec<Option<Result<(), KafkaError>>>,
     left: usize,
-    /// The newest word of the library on why it waits.
+    /// The first word of the library on why it waits.
     trouble: Option<String>,
 }
 
@@ -187,12 +195,17 @@ impl Reports {
 }
 
 impl ClientContext for Reports {
-    /// The library's own lines are of other words and levels than ours; what matters of them comes with the failure.
-    fn log(&self, _level: RDKafkaLogLevel, _facility: &str, _text: &str) {}
+    /// The library's own lines are of other words and levels than ours: of those of a connection that failed the first is kept, for it
+    /// is behind what follows.
+    fn log(&self, _level: RDKafkaLogLevel, facility: &str, text: &str) {
+        if facility == FAILED {
+            let said = text.split_once("]: ").map_or(text, |(_thread, said)| said);
+            lock(&self.state).trouble.get_or_insert_with(|| explain(said));
+        }
+    }
 
-    fn error(&self, error: KafkaError, reason: &str) {
-        let mut state = lock(&self.state);
-        state.trouble = Some(format!("{error}: {reason}"));
+    fn error(&self, _error: KafkaError, reason: &str) {
+        lock(&self.state).trouble.get_or_insert_with(|| explain(reason));
     }
 }
 

@@ -5,6 +5,7 @@
 //! (pure), `thread` carries it out, `tail` reads; a kind of sink is a file here that implements [`Sink`], a section in the configuration
 //! and an arm of `sinks::plans`.
 
+mod asker;
 mod driver;
 #[cfg(feature = "kafka")]
 mod kafka;

@@ -1,6 +1,7 @@
 //! Every sink of a recorder: made from the configuration, started, shown, and told what operators want.
 
 use super::Sink;
+use super::asker::Asker;
 use super::driver::Timing;
 #[cfg(feature = "kafka")]
 use super::kafka::Kafka;
@@ -13,9 +14,7 @@ use crate::record::config::RecordConfig;
 use crate::record::queue::lock;
 use crate::record::{bulk, store};
 use serde_json::{Map, Value};
-use std::io::Write;
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -25,7 +24,7 @@ use touchline_common::ipc::messages::data::Stream;
 use touchline_common::ipc::messages::recorder::SinkStats;
 
 /// Orders that may wait for a sink's thread.
-const ORDERS: usize = 100;
+const ORDERS: usize = 16;
 
 /// A thread that is so long in one step is stuck: a pipe that nobody reads has no timeout.
 const STUCK: Duration = Duration::from_secs(60);
@@ -120,22 +119,21 @@ impl Sinks {
 
     /// Files that sinks write were moved.
     pub(in crate::record) fn reopen(&self) {
-        self.handles.iter().for_each(|handle| _ = handle.order(Order::Reopen));
+        self.handles.iter().for_each(|handle| drop(handle.order(Order::Reopen)));
     }
 
-    /// Answers an operator's `sink`, whose arguments these are, on `socket`, which is then closed.
+    /// Carries out an operator's `sink`, whose arguments these are: who waits on `socket` is answered by the sink's thread, once it is
+    /// stored.
     pub(in crate::record) fn answer(&self, args: &str, socket: OwnedFd) {
-        let answer = match self.obey(args) {
-            Ok(text) => Answer::Ok(Value::from(text)),
-            Err((code, error)) => Answer::refused(code, error),
-        };
-        let stream = UnixStream::from(socket);
-        // The socket's buffer is empty: a short line fits without waiting.
-        let _ = stream.set_nonblocking(true);
-        let _ = (&stream).write_all(&answer.to_line());
+        let asker = Asker::new(socket);
+        match self.rewind_of(args) {
+            Ok((handle, stream, since)) => handle.rewind(stream, since, asker),
+            Err((code, error)) => asker.answer(&Answer::refused(code, error)),
+        }
     }
 
-    fn obey(&self, args: &str) -> Result<String, (Code, String)> {
+    /// The sink that is to be rewound, and to where.
+    fn rewind_of(&self, args: &str) -> Result<(&Handle, Stream, i64), (Code, String)> {
         let usage = |text: String| (Code::Usage, text);
         let args: Map<String, Value> = serde_json::from_str(args)
             .map_err(|error| usage(format!("the arguments are no object: {error}")))?;
@@ -160,17 +158,7 @@ impl Sinks {
             let known = if names.is_empty() { "none is configured".into() } else { names.join(", ") };
             return Err((Code::Failed, format!("no sink is called {name:?}: {known}")));
         };
-        if !handle.order(Order::Rewind { stream, since }) {
-            return Err((
-                Code::Failed,
-                format!("sink {name} does not come to its orders: see `touchline status`"),
-            ));
-        }
-        let which = match stream {
-            Stream::Match => "match",
-            Stream::Bulk => "bulk",
-        };
-        Ok(format!("sink {name} goes on after {since} in the {which} stream"))
+        Ok((handle, stream, since))
     }
 }
 
@@ -184,13 +172,23 @@ impl Handle {
         stats
     }
 
-    /// Whether there was room for it.
-    fn order(&self, order: Order) -> bool {
-        let mut orders = lock(&self.shared.orders);
-        let has_room = orders.len() < ORDERS;
-        if has_room {
-            orders.push(order);
+    fn rewind(&self, stream: Stream, since: i64, asker: Asker) {
+        match self.order(Order::Rewind { stream, since, asker }) {
+            Some(Order::Rewind { asker, .. }) => {
+                let error = format!("sink {} does not come to its orders: see `touchline status`", self.name);
+                asker.answer(&Answer::refused(Code::Failed, error));
+            }
+            Some(Order::Reopen) | None => {}
         }
-        has_room
+    }
+
+    /// Gives it back where there is no room for it, or nobody to carry it out.
+    fn order(&self, order: Order) -> Option<Order> {
+        let mut orders = lock(&self.shared.orders);
+        if orders.len() >= ORDERS || self.thread.is_finished() {
+            return Some(order);
+        }
+        orders.push(order);
+        None
     }
 }

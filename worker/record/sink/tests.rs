@@ -1,5 +1,6 @@
 //! The state machine alone, with times of the test's own; then a sink's thread with a sink that fails and refuses as it is told.
 
+use super::asker::Asker;
 use super::driver::{Driver, News, State, Step};
 use super::places::Places;
 use super::thread::{Documents, Order, Plan, Runner, Shared, Streams};
@@ -9,6 +10,8 @@ use crate::record::queue::lock;
 use crate::record::{bulk, store};
 use proptest::prelude::*;
 use rusqlite::Connection;
+use std::io::Read;
+use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use touchline_common::config::{Config, SinkLane};
@@ -55,7 +58,7 @@ fn the_match_stream_goes_first_and_documents_before_the_bulk_stream() {
     driver.settled(Stream::Match, 6, (1, 0), None);
     driver.settled(Stream::Bulk, 900, (600, 0), None);
     assert_eq!(step(&mut driver, now), Step::Idle);
-    assert_eq!(step(&mut driver, now + secs(1)), Step::Documents);
+    assert_eq!(step(&mut driver, now + Duration::from_millis(250)), Step::Documents);
     assert_eq!(driver.position().seq, newest(6, 900));
 }
 
@@ -250,13 +253,15 @@ struct Script {
     told: Vec<i64>,
     failures: usize,
     refuses: Option<i64>,
+    /// It lets nobody in.
+    is_down: bool,
 }
 
 struct Fake(Arc<Mutex<Script>>);
 
 impl Sink for Fake {
     fn connect(&mut self, held: &Position) -> Result<Position, String> {
-        Ok(held.clone())
+        if lock(&self.0).is_down { Err("it is down".to_owned()) } else { Ok(held.clone()) }
     }
 
     fn deliver(&mut self, rows: &[Row], meanwhile: &mut dyn FnMut()) -> Delivery {
@@ -339,6 +344,45 @@ impl Bench {
     }
 }
 
+/// Orders it; where the answer comes.
+fn rewind(shared: &Shared, since: i64) -> UnixStream {
+    let (asker, answer) = UnixStream::pair().unwrap();
+    let asker = Asker::new(asker.into());
+    lock(&shared.orders).push(Order::Rewind { stream: Stream::Match, since, asker });
+    answer
+}
+
+fn answered(mut answer: UnixStream) -> String {
+    answer.set_read_timeout(Some(secs(30))).unwrap();
+    let mut line = String::new();
+    answer.read_to_string(&mut line).unwrap();
+    line
+}
+
+#[test]
+fn a_rewind_is_stored_before_it_is_answered_and_one_that_nobody_comes_to_is_refused() {
+    let bench = Bench::new();
+    let (thread, shared) = bench.start(&SinkLane::ALL);
+    (1..=7).for_each(|seq| bench.commit(seq, "normal"));
+    bench.wait_until("all rows", |script| script.told.len() == 7);
+    // From here on nothing moves the place on.
+    lock(&bench.script).is_down = true;
+    lock(&bench.script).failures = 1;
+    bench.commit(8, "normal");
+    bench.wait_until("a failure", |script| script.failures == 0);
+    for since in [3, 5, 99] {
+        assert!(answered(rewind(&shared, since)).contains(&format!("goes on after {} in", since.min(8))));
+        // As another recorder finds it, if this one is killed now.
+        let places = Places::open(&bench.config.path, 7, "fake").unwrap();
+        assert_eq!(places.load().unwrap().unwrap().0.seq.matches, since.min(8));
+    }
+    bench.streams.matches.newest.close();
+    thread.join().unwrap();
+    let late = rewind(&shared, 1);
+    lock(&shared.orders).clear();
+    assert!(answered(late).contains("the sink has ended before"));
+}
+
 #[test]
 fn a_thread_tells_each_row_sets_aside_what_is_refused_and_goes_on_after_its_end() {
     let bench = Bench::new();
@@ -354,10 +398,11 @@ fn a_thread_tells_each_row_sets_aside_what_is_refused_and_goes_on_after_its_end(
         assert!(Instant::now() < until, "the low-water mark");
         std::thread::sleep(Duration::from_millis(2));
     }
-    lock(&shared.orders).push(Order::Rewind { stream: Stream::Match, since: 5 });
+    let answer = rewind(&shared, 5);
     bench.wait_until("two rows again", |script| script.told == [1, 3, 5, 6, 7, 6, 7]);
     bench.streams.matches.newest.close();
     thread.join().unwrap();
+    assert!(answered(answer).contains("goes on after 5 in the match stream"));
     let stats = lock(&shared.stats).clone();
     assert_eq!((stats.state.as_str(), stats.refused, stats.delivered), ("stopped", 1, 7));
     assert_eq!(stats.error, "it is full");

@@ -4,6 +4,7 @@
 //! are short, so that orders and the recorder's end are seen. Nothing waits for this thread but the recorder's end, and that not for long:
 //! what is not told by then is told by the next recorder.
 
+use super::asker::Asker;
 use super::driver::{Driver, News, State, Step};
 use super::places::{Places, Refused};
 use super::tail::{DOCUMENTS, Tail};
@@ -16,6 +17,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use touchline_common::config::SinkLane;
+use touchline_common::control::{Answer, Code};
 use touchline_common::ipc::messages::data::{PerStream, Stream};
 use touchline_common::ipc::messages::recorder::SinkStats;
 
@@ -53,9 +55,9 @@ impl Plan {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Order {
-    Rewind { stream: Stream, since: i64 },
+    Rewind { stream: Stream, since: i64, asker: Asker },
     Reopen,
 }
 
@@ -177,6 +179,8 @@ impl Runner {
         }
         self.sink.disconnect();
         self.driver.stop();
+        // Whoever waits for one is told so.
+        lock(&self.shared.orders).clear();
         self.show(Instant::now());
     }
 
@@ -208,21 +212,34 @@ impl Runner {
         let orders = std::mem::take(&mut *lock(&self.shared.orders));
         for order in orders {
             match order {
-                Order::Rewind { stream, since } => self.rewind(stream, since),
+                Order::Rewind { stream, since, asker } => self.rewind(stream, since, asker),
                 Order::Reopen => self.reopen(),
             }
         }
     }
 
-    fn rewind(&mut self, stream: Stream, since: i64) {
+    /// Whoever asked is answered once it is stored: from then on no death of the recorder forgets it.
+    fn rewind(&mut self, stream: Stream, since: i64, asker: Asker) {
         // Where it is must be known first: else that would be taken up after this.
         let done = self.open_places().and_then(|()| {
             self.driver.rewind(stream, since, *self.streams.newest().get(stream));
             self.save()
         });
         match done {
-            Ok(()) => log::info!(sink = self.plan.name, stream:? = stream, since = since; "sink.rewound"),
-            Err(error) => self.fail(error),
+            Ok(()) => {
+                let (sink, since) = (self.plan.name, *self.driver.position().seq.get(stream));
+                log::info!(sink = sink, stream:? = stream, since = since; "sink.rewound");
+                let which = match stream {
+                    Stream::Match => "match",
+                    Stream::Bulk => "bulk",
+                };
+                let done = format!("sink {sink} goes on after {since} in the {which} stream");
+                asker.answer(&Answer::Ok(done.into()));
+            }
+            Err(error) => {
+                asker.answer(&Answer::refused(Code::Failed, error.as_str()));
+                self.fail(error);
+            }
         }
     }
 

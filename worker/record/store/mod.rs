@@ -364,6 +364,11 @@ impl Store {
     fn committed(&mut self, seq: i64) {
         let added = seq - self.seq;
         self.seq = seq;
+        for key in self.batch.changed() {
+            if let Some(ledger) = self.ledgers.get_mut(key) {
+                ledger.committed();
+            }
+        }
         {
             let mut stats = lock(&self.shared.stats);
             stats.events = stats.events.saturating_add_signed(added);

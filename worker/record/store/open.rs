@@ -208,7 +208,7 @@ fn ledgers(
     while let Some(row) = rows.next()? {
         let (feed, id): (String, String) = (row.get(0)?, row.get(1)?);
         let Some(key) = key_of(config, &feed, id) else { continue };
-        if let Some(ledger) = ledger(row, config, worker)? {
+        if let Some(ledger) = ledger(connection, row, config, worker)? {
             ledgers.insert(key, ledger);
         }
     }
@@ -216,13 +216,19 @@ fn ledgers(
 }
 
 /// The ledger of a row; a text that is none is logged.
-fn ledger(row: &Row<'_>, config: &RecordConfig, worker: Owner) -> rusqlite::Result<Option<Ledger>> {
+fn ledger(
+    connection: &Connection,
+    row: &Row<'_>,
+    config: &RecordConfig,
+    worker: Owner,
+) -> rusqlite::Result<Option<Ledger>> {
     let (feed, id): (String, String) = (row.get(0)?, row.get(1)?);
     let (format, text, order): (i64, String, i64) = (row.get(2)?, row.get(3)?, row.get(4)?);
     let restored = match format {
         OLDEST_LEDGER_VERSION..=LEDGER_VERSION => {
             let fresh = Ledger::new(&feed, &id, config.store.settle.get());
-            fresh.restored(&text, order, worker).map_err(|error| error.to_string())
+            let parts = parts(connection, &feed, &id)?;
+            fresh.restored(&text, &parts, order, worker).map_err(|error| error.to_string())
         }
         other => Err(format!("form {other}")),
     };
@@ -235,12 +241,19 @@ fn ledger(row: &Row<'_>, config: &RecordConfig, worker: Owner) -> rusqlite::Resu
     }
 }
 
+fn parts(connection: &Connection, feed: &str, id: &str) -> rusqlite::Result<Vec<(String, String)>> {
+    let sql = "SELECT part, body FROM ledger_parts WHERE feed = ?1 AND match = ?2";
+    let mut statement = connection.prepare_cached(sql)?;
+    let found = statement.query_map([feed, id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    found.collect()
+}
+
 /// The ledger of a match that none is held of: as it was left, if events of it are kept, else one that knows nothing.
 pub(super) fn ledger_of(connection: &Connection, config: &RecordConfig, feed: &str, id: &str) -> Ledger {
     let look_up = || -> rusqlite::Result<Option<Ledger>> {
         let mut statement = connection.prepare_cached(ONE)?;
         let mut rows = statement.query([feed, id])?;
-        rows.next()?.map_or(Ok(None), |row| ledger(row, config, Owner::Dead))
+        rows.next()?.map_or(Ok(None), |row| ledger(connection, row, config, Owner::Dead))
     };
     let found = look_up().unwrap_or_else(|error| {
         log::error!(feed = feed, match_id = id, error:% = error; "ledger.unreadable");

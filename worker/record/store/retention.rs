@@ -3,7 +3,7 @@
 //! Ages are taken from the rows' own times: what a disk keeps across runs has no other clock.
 
 use super::Shared;
-use super::write::add_to_meta;
+use super::write::{FORGET_PARTS, add_to_meta};
 use crate::record::config::RecordConfig;
 use crate::record::queue;
 use crate::record::time::{micros, rfc3339};
@@ -22,6 +22,15 @@ const FORGET_LEDGER: &str = "
 DELETE FROM ledgers WHERE feed = ?1 AND match = ?2
     AND NOT EXISTS (SELECT 1 FROM documents d WHERE d.feed = ?1 AND d.match = ?2)
     AND NOT EXISTS (SELECT 1 FROM events e WHERE e.match = ?2 AND e.feed = ?1)";
+
+/// With a ledger go its parts. Whether it went.
+fn forget_ledger(connection: &Connection, feed: &str, id: &str) -> rusqlite::Result<bool> {
+    let is_gone = connection.prepare_cached(FORGET_LEDGER)?.execute([feed, id])? > 0;
+    if is_gone {
+        connection.prepare_cached(FORGET_PARTS)?.execute([feed, id])?;
+    }
+    Ok(is_gone)
+}
 
 #[derive(PartialEq, Eq)]
 enum Left {
@@ -84,10 +93,15 @@ impl Retention {
             statement.query_map(params![feed, id, LEDGERS as i64], |row| Ok((row.get(0)?, row.get(1)?)))?;
         let next: Vec<(String, String)> = next.collect::<rusqlite::Result<_>>()?;
         let transaction = connection.unchecked_transaction()?;
+        let mut gone = Vec::new();
         for (feed, id) in &next {
-            transaction.prepare_cached(FORGET_LEDGER)?.execute([feed, id])?;
+            if forget_ledger(&transaction, feed, id)? {
+                gone.push((feed.clone(), id.clone()));
+            }
         }
         transaction.commit()?;
+        // What is held of one knows which of its parts the store has.
+        self.forgotten.extend(gone);
         self.ledgers_after = next.into_iter().nth(LEDGERS - 1).unwrap_or_default();
         Ok(())
     }
@@ -107,7 +121,7 @@ impl Retention {
                     params![feed, id],
                 )?;
             }
-            transaction.prepare_cached(FORGET_LEDGER)?.execute([feed, id])?;
+            forget_ledger(&transaction, feed, id)?;
             transaction.execute(
                 "UPDATE gaps SET ended_at = ?3 WHERE feed = ?1 AND match = ?2 AND ended_at IS NULL",
                 params![feed, id, rfc3339(now)],

@@ -3,7 +3,7 @@
 use crate::record::ledger::{LEDGER_VERSION, Ledger};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
-pub const SCHEMA: i64 = 2;
+pub const SCHEMA: i64 = 3;
 
 /// Settings of the one writing connection.
 ///
@@ -51,6 +51,13 @@ CREATE TABLE ledgers(
     feed TEXT NOT NULL, match TEXT NOT NULL, format INTEGER NOT NULL, epoch INTEGER NOT NULL, state TEXT NOT NULL,
     PRIMARY KEY (feed, match)) WITHOUT ROWID;
 "#;
+
+/// What differs from schema 2: what a ledger has many of, each beside its text.
+const PARTS: &str = "
+CREATE TABLE ledger_parts(
+    feed TEXT NOT NULL, match TEXT NOT NULL, part TEXT NOT NULL, body TEXT NOT NULL,
+    PRIMARY KEY (feed, match, part)) WITHOUT ROWID;
+";
 
 /// The third index has rows for retractions alone: it costs other events nothing, and without it `timeline` is quadratic.
 const VIEWS: &str = r#"
@@ -104,6 +111,7 @@ pub fn prepare(connection: &mut Connection, now_us: i64) -> rusqlite::Result<Opt
     if !created {
         transaction.execute_batch(TABLES)?;
         transaction.execute_batch(CREATE)?;
+        transaction.execute_batch(PARTS)?;
         transaction.execute_batch(VIEWS)?;
         transaction.execute(
             "INSERT INTO meta VALUES ('schema', ?1), ('token', ?2), ('seq', 0), ('events', 0), ('epoch', 0), ('gaps', 0)",
@@ -115,7 +123,15 @@ pub fn prepare(connection: &mut Connection, now_us: i64) -> rusqlite::Result<Opt
     if found > SCHEMA {
         return Ok(Some(found));
     }
-    let removed = if found < SCHEMA { Some(migrate(&transaction)?) } else { None };
+    let removed = match found {
+        SCHEMA => None,
+        2 => Some(0),
+        _ => Some(migrate(&transaction)?),
+    };
+    if removed.is_some() {
+        transaction.execute_batch(PARTS)?;
+        set_meta_number(&transaction, "schema", SCHEMA)?;
+    }
     transaction.commit()?;
     if let Some(removed) = removed {
         log::warn!(from = found, to = SCHEMA, odds = removed; "store.migrated");
@@ -141,7 +157,6 @@ fn migrate(transaction: &Transaction<'_>) -> rusqlite::Result<i64> {
     let after = count()?;
     transaction.execute_batch("DROP TABLE ledgers_1; DELETE FROM meta WHERE key = 'odds_gone';")?;
     set_meta_number(transaction, "events", after)?;
-    set_meta_number(transaction, "schema", SCHEMA)?;
     Ok(before - after)
 }
 

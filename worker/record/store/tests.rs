@@ -11,6 +11,8 @@ use touchline_common::model::{
     Facts, FeedId, Generation, Handle, Incidents, Scoring, SlotId, StatedIncident,
 };
 
+mod crashes;
+
 fn base(id: &str) -> Job {
     base_of(id, 1, 1)
 }
@@ -347,6 +349,46 @@ fn a_store_of_schema_1_is_migrated_in_one_transaction() {
     assert_eq!((meta("schema"), meta("events"), meta("seq")), (schema::SCHEMA, 2, 4));
     drop(store);
     assert!(open(&config, "parent").is_ok(), "once");
+}
+
+/// Turns a store into what a program of schema 2 made: a ledger's incidents are in its text.
+fn as_of_schema_2(config: &RecordConfig) {
+    let store = Connection::open(&config.path).unwrap();
+    let text = |sql: &str| store.query_row(sql, [], |row| row.get::<_, String>(0)).unwrap();
+    let slots = format!(r#""slots":[{}],"steps":[],"base""#, text("SELECT body FROM ledger_parts"));
+    let state = text("SELECT state FROM ledgers").replace(r#""base""#, &slots);
+    store.execute("UPDATE ledgers SET format = 3, state = ?1", [state]).unwrap();
+    store.execute_batch("DROP TABLE ledger_parts; UPDATE meta SET value = 2 WHERE key = 'schema'").unwrap();
+}
+
+#[test]
+fn incidents_of_schema_2_go_on_and_become_rows_that_go_with_their_ledger() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(&folder);
+    let Opened { mut store, .. } = open(&config, "parent").unwrap();
+    store.take(base("M1"));
+    store.take(foul(2, "Bold"));
+    store.commit(false);
+    drop(store);
+    as_of_schema_2(&config);
+    let Opened { mut store, shared, .. } = open(&config, "parent").unwrap();
+    let count = |store: &Store, what: &str| -> i64 {
+        store.connection.query_row(&format!("SELECT count(*) FROM {what}"), [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!((count(&store, "ledger_parts"), store.ledgers.len()), (0, 1));
+    let named = Named::Match { key: MatchKey { feed: FeedId(0), id: "M1".into() }, epoch: Epoch(1) };
+    let mut bytes = Vec::new();
+    encode_frame(&Name { handle: Handle(1), named }, 0, 0, &mut bytes).unwrap();
+    store.take(frames(1, bytes));
+    store.take(foul(3, "Short"));
+    store.commit(false);
+    assert_eq!(count(&store, "events WHERE type = 'foul' AND revision = 1"), 1);
+    assert_eq!(count(&store, "ledger_parts"), 1);
+    store.connection.execute("DELETE FROM events", []).unwrap();
+    let mut retention = retention::Retention::default();
+    retention.step(&store.connection, &config, &shared, wall_us());
+    assert_eq!((count(&store, "ledgers"), count(&store, "ledger_parts")), (0, 0));
+    assert_eq!(retention.forgotten, [("inplay".to_owned(), "M1".to_owned())]);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::{Snapshot, schema};
 use crate::record::config::RecordConfig;
-use crate::record::ledger::{EventId, GapStep, LEDGER_VERSION, Ledger, NewEvent, Outcome};
+use crate::record::ledger::{EventId, GapStep, LEDGER_VERSION, Ledger, NewEvent, Outcome, Saved};
 use crate::record::sqlite::Positions;
 use crate::record::thread::Reply;
 use crate::record::time::{push_rfc3339, rfc3339};
@@ -81,6 +81,11 @@ impl Batch {
         let highest_epoch = if self.has_rows() { 0 } else { self.highest_epoch };
         *self = Batch { events: std::mem::take(&mut self.events), highest_epoch, ..Batch::default() };
         self.events.clear();
+    }
+
+    /// The matches whose ledgers are in it.
+    pub(super) fn changed(&self) -> impl Iterator<Item = &MatchKey> {
+        self.changed.iter()
     }
 
     pub(super) fn gaps_opened(&self) -> u64 {
@@ -269,14 +274,29 @@ fn save_ledgers(
     for key in &batch.changed {
         let Some(ledger) = ledgers.get(key) else { continue };
         let (feed, id) = (feed(config, key), key.id.as_str());
-        let state = ledger.save().map_err(unwritable)?;
+        let Saved { text, extent, parts } = ledger.save().map_err(unwritable)?;
         let epoch = ledger.epoch().map_or(0, |epoch| as_i64(epoch.0));
         transaction
             .prepare_cached("INSERT OR REPLACE INTO ledgers VALUES (?1, ?2, ?3, ?4, ?5)")?
-            .execute(params![feed, id, LEDGER_VERSION, epoch, state])?;
+            .execute(params![feed, id, LEDGER_VERSION, epoch, text])?;
+        match extent {
+            Extent::Whole => _ = transaction.prepare_cached(FORGET_PARTS)?.execute([feed, id])?,
+            Extent::Changes => {}
+        }
+        for (part, body) in &parts {
+            match body {
+                Some(body) => transaction.prepare_cached(SAVE_PART)?.execute([feed, id, part, body])?,
+                None => transaction.prepare_cached(FORGET_PART)?.execute([feed, id, part])?,
+            };
+        }
     }
     Ok(())
 }
+
+const SAVE_PART: &str =
+    "INSERT INTO ledger_parts VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET body = excluded.body";
+const FORGET_PART: &str = "DELETE FROM ledger_parts WHERE feed = ?1 AND match = ?2 AND part = ?3";
+pub(super) const FORGET_PARTS: &str = "DELETE FROM ledger_parts WHERE feed = ?1 AND match = ?2";
 
 /// In place: `INSERT OR REPLACE` deletes the row and appends another, which writes the index and the list of free pages as well.
 const SAVE_SECTION: &str = "

@@ -30,9 +30,7 @@ fn check_rabbitmq(streams: &StreamsConfig, findings: &mut Findings<'_>) {
         findings.add(&at("exchange"), "the name of the exchange is too long", expected);
     }
     check_plain(&options.exchange, &at("exchange"), findings);
-    if !options.password_env.is_empty() && !options.password_file.is_empty() {
-        findings.add(&at("password_file"), "a password from two places", "expected one of them");
-    }
+    check_one_password(&options.password_env, &options.password_file, "rabbitmq_options", findings);
     let url = match streams.rabbitmq.parse::<AmqpUrl>() {
         Ok(url) => Some(url),
         Err(_) if streams.rabbitmq.is_empty() => None,
@@ -51,8 +49,21 @@ fn check_rabbitmq(streams: &StreamsConfig, findings: &mut Findings<'_>) {
 
 fn check_kafka(streams: &StreamsConfig, findings: &mut Findings<'_>) {
     let options = &streams.kafka_options;
+    let at = |key: &str| Place::key("streams", "kafka_options").child(key);
     check_sink("kafka_options", &options.lanes, options.batch, findings);
-    positive(options.timeout, &Place::key("streams", "kafka_options").child("timeout"), findings);
+    positive(options.timeout, &at("timeout"), findings);
+    if !options.ca_file.is_empty() && !options.tls {
+        findings.add(&at("ca_file"), "`ca_file` is for TLS, which is off", "expected `tls = true` beside it");
+    }
+    let has_password = !options.password_env.is_empty() || !options.password_file.is_empty();
+    if options.username.is_empty() && has_password {
+        findings.add(&at("username"), "a password without a name", "expected whose it is");
+    }
+    if !options.username.is_empty() && !has_password {
+        let expected = "expected `password_env` or `password_file` beside it";
+        findings.add(&at("username"), "a name without a password", expected);
+    }
+    check_one_password(&options.password_env, &options.password_file, "kafka_options", findings);
     if streams.kafka.is_empty() {
         return;
     }
@@ -64,6 +75,13 @@ fn check_kafka(streams: &StreamsConfig, findings: &mut Findings<'_>) {
     if !streams.prefix.chars().all(is_legal) || streams.prefix.len() > MAX_TOPIC_PREFIX {
         let expected = "expected letters, digits, `-`, `_` or `.`, with `kafka`";
         findings.add(&Place::key("streams", "prefix"), "the prefix cannot begin a topic's name", expected);
+    }
+}
+
+fn check_one_password(env: &str, file: &str, table: &str, findings: &mut Findings<'_>) {
+    if !env.is_empty() && !file.is_empty() {
+        let place = Place::key("streams", table).child("password_file");
+        findings.add(&place, "a password from two places", "expected one of them");
     }
 }
 
@@ -143,5 +161,35 @@ mod tests {
             assert_eq!(mistakes(text), [("streams.kafka".to_owned(), "bad address of a broker".to_owned())]);
         }
         assert_eq!(mistakes("kafka = \"h:1\"\nprefix = \"a/b\"")[0].0, "streams.prefix");
+    }
+
+    #[cfg(feature = "kafka")]
+    #[test]
+    fn kafka_takes_tls_and_a_whole_login() {
+        let options = |options: &str| format!("kafka = \"h:9093\"\nkafka_options = {{ {options} }}");
+        assert_eq!(mistakes(&options("tls = true, ca_file = \"f\"")), []);
+        for mechanism in ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] {
+            let login = format!("username = \"u\", password_env = \"A\", mechanism = \"{mechanism}\"");
+            assert_eq!(mistakes(&options(&login)), []);
+        }
+        for (text, key, message) in [
+            ("ca_file = \"f\"", "ca_file", "`ca_file` is for TLS, which is off"),
+            ("username = \"u\"", "username", "a name without a password"),
+            ("password_env = \"A\"", "username", "a password without a name"),
+            (
+                "username = \"u\", password_env = \"A\", password_file = \"f\"",
+                "password_file",
+                "a password from two places",
+            ),
+        ] {
+            let setting = format!("streams.kafka_options.{key}");
+            assert_eq!(mistakes(&options(text)), [(setting, message.to_owned())], "{text}");
+        }
+        assert_eq!(mistakes(&options("mechanism = \"GSSAPI\"")).len(), 1);
+        let mut config = Config::parse(&format!("[streams]\n{}\n", options("tls = true")), "t.toml").unwrap();
+        config.streams.kafka_options.password = Secret::new("hunter2".to_owned());
+        assert!(!config.to_toml().contains("hunter2") && !format!("{config:?}").contains("hunter2"));
+        let child = Config::from_child_json(&config.to_child_json().unwrap()).unwrap();
+        assert_eq!(child.streams.kafka_options.password.expose(), "hunter2");
     }
 }

@@ -98,24 +98,25 @@ impl Incidents {
     }
 
     fn stamp(&mut self, slot: Option<usize>) {
-        if let Some(slot) = slot.and_then(|slot| self.slots.get_mut(slot)) {
-            slot.turn = self.turn;
+        if let Some(slot) = slot {
+            self.slots.stamp(slot, self.turn);
         }
     }
 
     /// What comes again: a copy, an edit, or the same thing after it was taken back.
     pub(super) fn repeat(&mut self, index: usize, incident: Incident, now: Instant, out: &mut Vec<Telling>) {
-        let Some(slot) = self.slots.get_mut(index) else { return };
-        let before = slot.incident.clone();
-        merge(&mut slot.incident, incident);
-        let (changed, state) = (slot.incident != before, slot.state);
-        if changed {
+        let Some(Slot { incident: before, state, .. }) = self.slots.get(index) else { return };
+        let (mut merged, side, state) = (before.clone(), before.side, *state);
+        merge(&mut merged, incident);
+        let changed = merged != *before;
+        if changed && let Some(slot) = self.slots.get_mut(index) {
+            slot.incident = merged;
             self.touch(index);
         }
         match state {
             State::Gone => self.hold(index, now),
             State::Held | State::Beside => self.move_untold(index),
-            State::Told if changed => self.revise(index, before.side, out),
+            State::Told if changed => self.revise(index, side, out),
             State::Told => {}
         }
     }

@@ -3,7 +3,8 @@
 //! One slot for each happening, for as long as the match is kept; it is held, told or taken back. Invariants: each
 //! happening is told once per time that it stands, and its `order` never changes once told; along the match orders rise.
 //! `identify` finds the slot of what comes, `place` gives it its order, `score` derives what depends on the order, `registers`
-//! finds the events of registers that incidents only tell more of, `verify` compares the counts of both, `saved` is the durable form.
+//! finds the events of registers that incidents only tell more of, `verify` compares the counts of both, `saved` is the durable
+//! form and `slots` knows what of it has changed.
 
 mod events;
 mod identify;
@@ -12,21 +13,24 @@ mod read;
 mod registers;
 mod saved;
 mod score;
+mod slots;
 #[cfg(test)]
 mod tests;
 mod verify;
 
 pub use events::Statement;
 pub use read::Stated;
-pub use saved::IncidentsV1;
+pub use saved::IncidentsV2;
 pub use touchline_common::model::IncidentListing as Listing;
 
 use super::event::EventType;
 use super::identity::{EventId, Scope, shortened};
 use registers::OfRegisters;
 use serde::{Deserialize, Serialize};
+use slots::Slots;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::{Duration, Instant};
+use touchline_common::ipc::messages::data::Extent;
 use touchline_common::model::{Registers, Side};
 use verify::Verification;
 
@@ -162,7 +166,7 @@ pub struct Incidents {
     scope: Scope,
     ordering: Ordering,
     most: usize,
-    slots: Vec<Slot>,
+    slots: Slots,
     by_source: HashMap<String, Vec<usize>>,
     by_clock: HashMap<(EventType, Option<u32>), Vec<usize>>,
     told: BTreeMap<Key, usize>,
@@ -175,6 +179,8 @@ pub struct Incidents {
     verification: Verification,
     /// Whether anything has changed in this turn.
     touched: bool,
+    /// Whether the store has more parts of these, or of others that had the match's id.
+    extent: Extent,
     /// Whether what incidents state of registers may have changed since it was last counted.
     recount: bool,
     /// When each of those that wait is told at the latest, the earliest first; some are told already.
@@ -195,7 +201,7 @@ impl Incidents {
             scope,
             ordering,
             most: Bounds::DEFAULT.most,
-            slots: Vec::new(),
+            slots: Slots::default(),
             by_source: HashMap::new(),
             by_clock: HashMap::new(),
             told: BTreeMap::new(),
@@ -203,9 +209,10 @@ impl Incidents {
             countable: BTreeMap::new(),
             held: BTreeMap::new(),
             beside: BTreeMap::new(),
-            of_registers: OfRegisters { base, ..OfRegisters::default() },
+            of_registers: OfRegisters::from_base(base),
             verification: Verification::default(),
             touched: true,
+            extent: Extent::Whole,
             recount: true,
             due: VecDeque::new(),
             deleted: VecDeque::new(),

@@ -57,12 +57,13 @@ impl Incidents {
         };
         let places = if state == State::Beside { &mut self.beside } else { &mut self.held };
         places.insert(key, index);
+        if key == before {
+            return;
+        }
         if let Some(slot) = self.slots.get_mut(index) {
             slot.key = key;
         }
-        if key != before {
-            self.touch(index);
-        }
+        self.touch(index);
     }
 
     fn key_of(&self, index: usize, arrived: u64) -> Option<Key> {

@@ -28,7 +28,9 @@ pub(super) struct Standing {
 pub(super) struct OfRegisters {
     /// The types that registers make.
     pub(super) made: BTreeSet<EventType>,
-    pub(super) stands: BTreeMap<Step, Standing>,
+    stands: BTreeMap<Step, Standing>,
+    /// Those that have changed, or stand no more, since the last commit.
+    unsaved: BTreeSet<Step>,
     /// Told by this input.
     pub(super) told: Vec<(Step, EventId)>,
     /// The registers when the source began to state incidents: it states those beyond. Empty once it stated a whole list.
@@ -44,6 +46,34 @@ pub struct Revision {
 }
 
 impl OfRegisters {
+    pub(super) fn from_base(base: Registers) -> OfRegisters {
+        OfRegisters { base, ..OfRegisters::default() }
+    }
+
+    pub(super) fn stand(&mut self, step: Step, standing: Standing) {
+        self.unsaved.insert(step);
+        self.stands.insert(step, standing);
+    }
+
+    /// Whether it stood.
+    fn fall(&mut self, step: Step) -> bool {
+        let stood = self.stands.remove(&step).is_some();
+        if stood {
+            self.unsaved.insert(step);
+        }
+        stood
+    }
+
+    /// Those that have changed since they were last committed; `None`: it stands no more.
+    pub(super) fn unsaved(&self) -> impl Iterator<Item = (Step, Option<&Standing>)> {
+        self.unsaved.iter().map(|step| (*step, self.stands.get(step)))
+    }
+
+    /// The store has them as they are.
+    pub(super) fn committed(&mut self) {
+        self.unsaved.clear();
+    }
+
     /// Whether incidents of this type are counted beside a register.
     pub(super) fn counts(&self, kind: EventType) -> bool {
         is_countable(kind) && self.made.contains(&kind)
@@ -67,7 +97,7 @@ impl Incidents {
 
     pub fn step_taken_back(&mut self, step: Step) {
         self.of_registers.told.retain(|(told, _)| *told != step);
-        if self.of_registers.stands.remove(&step).is_some() {
+        if self.of_registers.fall(step) {
             (self.touched, self.recount) = (true, true);
         }
     }
@@ -78,7 +108,7 @@ impl Incidents {
             let event = events.iter().find(|event| event.id == id && event.revision == 0);
             if let Some(event) = event.filter(|_| self.of_registers.stands.len() < MAX_STEPS_KEPT) {
                 let standing = Standing { event: event.clone(), revision: 0, shown: None };
-                self.of_registers.stands.insert(step, standing);
+                self.of_registers.stand(step, standing);
                 (self.touched, self.recount) = (true, true);
             }
         }
@@ -116,7 +146,9 @@ impl Incidents {
         }
         standing.revision = standing.revision.saturating_add(1);
         standing.shown.clone_from(&wanted);
-        Some(Revision { event: standing.event.clone(), revision: standing.revision, shown: wanted })
+        let revision = Revision { event: standing.event.clone(), revision: standing.revision, shown: wanted };
+        self.of_registers.unsaved.insert(step);
+        Some(revision)
     }
 
     fn is_told(&self, index: usize) -> bool {

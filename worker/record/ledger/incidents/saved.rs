@@ -1,29 +1,33 @@
-//! What is known of a match's incidents as the saved ledger keeps it: explicit types, part of its golden texts.
+//! What is known of a match's incidents as the store keeps it: explicit types, with golden texts.
 //!
-//! What is counted (goals, and what registers count) is kept whole as far as [`MAX_COUNTED`] goes, of the rest the newest
-//! [`MAX_SAVED`]. Of older ones the store knows the ids, so that a copy of them is no row after a restart; an edit or a taking
-//! back of them is not seen then. What was held waits anew.
+//! Each happening, and each event of a register that incidents tell more of, is a part of its own beside the ledger's text, so that a
+//! commit writes what changed and not all of them. What was held waits anew.
 
 use super::registers::{Standing, is_countable};
 use super::verify::{Difference, Told, Verification};
 use super::{Incident, Incidents, Key, Name, Ordering, Slot, State};
 use crate::record::ledger::event::{Color, EventType, NewEvent, Payload};
+use crate::record::ledger::saved::Part;
 use crate::record::ledger::{Ledger, Step};
+use serde::de::Error;
 use serde::{Deserialize, Serialize};
-use std::cmp::Reverse;
 use std::time::{Duration, Instant};
+use touchline_common::ipc::messages::data::Extent;
 use touchline_common::model::{Epoch, Register};
 
-/// The most happenings of a match that outlive the recorder, of those that are counted,
-pub const MAX_COUNTED: usize = 500;
-/// and of the rest: each change writes them all.
-pub const MAX_SAVED: usize = 200;
+/// The name of a happening's part, before its number,
+const HAPPENING: &str = "incident:";
+/// and that of a register's event, before its step.
+const STEP: &str = "step:";
 
+/// The second form; the first had the happenings and steps in it, which are read all the same.
 #[derive(Serialize, Deserialize)]
-pub struct IncidentsV1 {
+pub struct IncidentsV2 {
     /// Of a source without an order of its own: how many are held, and for how many milliseconds.
     held: Option<(usize, u64)>,
+    #[serde(default, skip_serializing)]
     slots: Vec<SlotV1>,
+    #[serde(default, skip_serializing)]
     steps: Vec<StepV1>,
     base: Vec<(Register, i64)>,
     deleted: Vec<String>,
@@ -64,38 +68,19 @@ struct StepV1 {
     shown: Option<Incident>,
 }
 
-impl Slot {
-    fn is_counted(&self) -> bool {
-        let stands = self.state == State::Told || self.state == State::Beside;
-        stands && (self.state == State::Beside || self.incident.kind == EventType::Goal)
-    }
-}
-
 impl Incidents {
-    pub fn saved(&self) -> IncidentsV1 {
-        let mut newest: Vec<(usize, &Slot)> = self.slots.iter().enumerate().collect();
-        newest.sort_by_key(|(index, slot)| Reverse((slot.turn, *index)));
-        let (mut kept, mut rest): (Vec<_>, Vec<_>) =
-            newest.into_iter().partition(|(_, slot)| slot.is_counted());
-        kept.truncate(MAX_COUNTED);
-        rest.truncate(MAX_SAVED);
-        kept.append(&mut rest);
-        kept.sort_by_key(|(index, _)| *index);
+    /// All but what is in parts of its own.
+    pub fn saved(&self) -> IncidentsV2 {
         let held = match self.ordering {
             Ordering::AsSent => None,
             Ordering::ByClock { held, wait } => {
                 Some((held, u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)))
             }
         };
-        IncidentsV1 {
+        IncidentsV2 {
             held,
-            slots: kept.into_iter().map(|(_, slot)| self.saved_slot(slot)).collect(),
-            steps: self
-                .of_registers
-                .stands
-                .iter()
-                .map(|(step, standing)| saved_step(*step, standing))
-                .collect(),
+            slots: Vec::new(),
+            steps: Vec::new(),
             base: self.of_registers.base.iter().map(|(register, value)| (*register, *value)).collect(),
             deleted: self.deleted.iter().cloned().collect(),
             arrived: self.arrived,
@@ -103,6 +88,27 @@ impl Incidents {
             differences: self.verification.saved(),
             differences_told: self.verification.told,
         }
+    }
+
+    /// The parts that have changed since they were committed, and what the store has beside them.
+    pub fn parts(&self) -> Result<(Extent, Vec<Part>), serde_json::Error> {
+        let mut parts = Vec::new();
+        for (number, slot) in self.slots.unsaved() {
+            let body = serde_json::to_string(&self.saved_slot(slot))?;
+            parts.push((format!("{HAPPENING}{number}"), Some(body)));
+        }
+        for (step, standing) in self.of_registers.unsaved() {
+            let body = standing.map(|standing| serde_json::to_string(&saved_step(step, standing)));
+            parts.push((format!("{STEP}{}", serde_json::to_string(&step)?), body.transpose()?));
+        }
+        Ok((self.extent, parts))
+    }
+
+    /// The store has all as it is.
+    pub fn committed(&mut self) {
+        self.extent = Extent::Changes;
+        self.slots.committed();
+        self.of_registers.committed();
     }
 
     fn saved_slot(&self, slot: &Slot) -> SlotV1 {
@@ -171,6 +177,24 @@ impl Incidents {
     }
 }
 
+/// Happenings in the order of their numbers, which have no holes, and steps.
+fn read_parts(parts: &[(String, String)]) -> Result<(Vec<SlotV1>, Vec<StepV1>), serde_json::Error> {
+    let (mut slots, mut steps) = (Vec::new(), Vec::new());
+    for (name, body) in parts {
+        if let Some(number) = name.strip_prefix(HAPPENING) {
+            let number: usize = number.parse().map_err(Error::custom)?;
+            slots.push((number, serde_json::from_str(body)?));
+        } else {
+            steps.push(serde_json::from_str(body)?);
+        }
+    }
+    slots.sort_by_key(|(number, _)| *number);
+    if let Some((place, _)) = slots.iter().enumerate().find(|(place, (number, _))| place != number) {
+        return Err(Error::custom(format_args!("the part {HAPPENING}{place} is missing")));
+    }
+    Ok((slots.into_iter().map(|(_, slot)| slot).collect(), steps))
+}
+
 fn saved_step(step: Step, standing: &Standing) -> StepV1 {
     let Standing { event, revision, shown } = standing;
     StepV1 {
@@ -207,8 +231,28 @@ impl Verification {
 
 impl Ledger {
     /// Over a ledger whose registers and steps are restored.
-    pub(in crate::record::ledger) fn restore_incidents(&mut self, saved: IncidentsV1) {
-        let IncidentsV1 { held, slots, steps, base, deleted, arrived, refused, .. } = saved;
+    ///
+    /// # Errors
+    /// When a part is none, or missing.
+    pub(in crate::record::ledger) fn restore_incidents(
+        &mut self,
+        mut saved: IncidentsV2,
+        parts: &[(String, String)],
+    ) -> Result<(), serde_json::Error> {
+        let (slots, steps) = (std::mem::take(&mut saved.slots), std::mem::take(&mut saved.steps));
+        if slots.is_empty() && steps.is_empty() {
+            let (slots, steps) = read_parts(parts)?;
+            self.restore_all(saved, slots, steps);
+            self.incidents.iter_mut().for_each(|incidents| incidents.committed());
+        } else {
+            // Of the first form: its parts are written with the next commit.
+            self.restore_all(saved, slots, steps);
+        }
+        Ok(())
+    }
+
+    fn restore_all(&mut self, saved: IncidentsV2, slots: Vec<SlotV1>, steps: Vec<StepV1>) {
+        let IncidentsV2 { held, base, deleted, arrived, refused, .. } = saved;
         let ordering = held.map_or(Ordering::AsSent, |(held, wait)| Ordering::ByClock {
             held,
             wait: Duration::from_millis(wait),
@@ -225,7 +269,7 @@ impl Ledger {
         for saved in steps {
             let (step, revision, shown) = (saved.step, saved.revision, saved.shown.clone());
             let event = self.event_of_step(saved);
-            incidents.of_registers.stands.insert(step, Standing { event, revision, shown });
+            incidents.of_registers.stand(step, Standing { event, revision, shown });
         }
         incidents.verification = Verification::restored(saved.differences, saved.differences_told);
         incidents.count_steps();

@@ -355,7 +355,7 @@ proptest! {
             rig.incidents.count_steps();
             prop_assert_eq!(&counts, &rig.incidents.verification.counts);
             let Incidents { told, countable, slots, .. } = &rig.incidents;
-            let kind = |index: &usize| slots[*index].incident.kind;
+            let kind = |index: &usize| slots.get(*index).unwrap().incident.kind;
             prop_assert!(told.iter().filter(|(_, index)| registers::is_countable(kind(index))).eq(countable));
         }
     }

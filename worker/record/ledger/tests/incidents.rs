@@ -6,6 +6,8 @@ use crate::record::ledger::incidents::{
 };
 use std::collections::BTreeMap;
 
+mod saved;
+
 fn foul(player: Option<&str>) -> Incident {
     let details = player.map(|player| ("player".to_owned(), player.to_owned()));
     Incident {
@@ -436,39 +438,6 @@ fn a_deletion_before_its_incident_is_remembered() {
     rig.state(Listing::Single, &[], &later.iter().map(String::as_str).collect::<Vec<_>>());
     rig.stated(&[foul(None)]).wait(Duration::from_secs(20));
     assert_eq!(rig.standing().len(), 1, "a bounded number");
-}
-
-#[test]
-fn golden_incidents() {
-    let mut rig = Rig::soccer();
-    rig.stated(&[foul(None)]).stated(&[goal("a", Side::Home, 12, "Bold")]).obs(1, &[(HOME, 1)]);
-    rig.state(Listing::Single, &[], &["9"]);
-    let text = rig.ledger.save().unwrap();
-    let (_, incidents) = text.split_once(r#","incidents":"#).unwrap();
-    assert_eq!(incidents, GOLDEN_INCIDENTS, "a changed form needs a new version");
-    let before = rig.ledger.clone();
-    rig.restart(Owner::Alive);
-    assert_eq!(rig.ledger.save().unwrap(), before.save().unwrap());
-}
-
-const GOLDEN_INCIDENTS: &str = r#"{"held":[4,5000],"slots":[{"incident":{"kind":"foul","source_id":"7","side":"home","period":1,"clock":750,"feed_at":49,"details":{}},"state":"held","named_by":["home",1,750,0],"k":0,"revision":0,"place":[1,750,0],"order":0,"late":false,"score":null},{"incident":{"kind":"goal","source_id":"a","side":"home","period":1,"clock":720,"feed_at":49,"details":{"player":"Bold"}},"state":"beside","named_by":["home",1,720,0],"k":0,"revision":0,"place":[1,720,0],"order":0,"late":false,"score":null}],"steps":[{"step":["goal",0,"home",0,1],"clock":125,"period":"first_half","at":7,"epoch":1,"version":4,"order":3145728,"score":[1,0],"recovered":false,"revision":1,"shown":{"kind":"goal","source_id":"a","side":"home","period":1,"clock":720,"feed_at":49,"details":{"player":"Bold"}}}],"base":[[{"Score":"home"},0],[{"Score":"away"},0],["Phase",1]],"deleted":["9"],"arrived":2,"refused":0,"differences":[],"differences_told":0}}"#;
-
-#[test]
-fn the_saved_form_is_bounded_and_what_is_counted_stays() {
-    let mut rig = Rig::soccer();
-    rig.stated(&[goal("a", Side::Home, 12, "Bold")]).obs(1, &[(HOME, 1)]);
-    for n in 0..1_000 {
-        let source_id = Some(n.to_string());
-        rig.stated(&[Incident { source_id, ..foul(Some("Bold")) }]);
-    }
-    assert!(rig.ledger.save().unwrap().len() < 100_000);
-    rig.restart(Owner::Alive);
-    rig.attach(W1).stated(&[Incident { source_id: Some("999".to_owned()), ..foul(Some("Short")) }]);
-    assert_eq!(rig.last[0].revision, 1);
-    rig.stated(&[goal("a", Side::Home, 12, "Short")]);
-    assert_eq!((rig.last[0].kind, rig.last[0].revision), (EventType::Goal, 2));
-    rig.wait(Duration::from_secs(1)).wait(Duration::from_secs(60));
-    assert_eq!(mismatches(&rig), []);
 }
 
 fn mismatches(rig: &Rig) -> Vec<Payload> {

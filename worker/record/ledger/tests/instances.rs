@@ -133,10 +133,10 @@ fn other_names_in_a_match_that_goes_on_are_corrections() {
 #[test]
 fn the_saved_text_states_the_instance_where_it_is_not_the_first() {
     let mut rig = ended();
-    assert!(!rig.ledger.save().unwrap().contains("instance"));
+    assert!(!rig.ledger.save().unwrap().text.contains("instance"));
     rig.teams = teams("New C", "New D");
     rig.base(2, W1, &NEW);
-    let text = rig.ledger.save().unwrap();
+    let text = rig.ledger.save().unwrap().text;
     assert!(text.ends_with(r#""ended":false,"instance":1,"teams":["New C","New D"]}"#), "{text}");
 }
 

@@ -8,6 +8,10 @@ use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use rdkafka::{Message, Offset, TopicPartitionList};
 use touchline_common::config::Dur;
 
+mod consumer;
+mod front;
+mod secure;
+
 fn sink(servers: &str) -> Kafka {
     let mut streams = StreamsConfig { kafka: servers.to_owned(), ..StreamsConfig::default() };
     streams.kafka_options.timeout = Dur::secs(5);

@@ -9,7 +9,7 @@ mod failure;
 mod link;
 mod publisher;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use super::message::name;
 use super::pace::{Blame, Pace, Stop};

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::wire::amqp::{Closing, Frame, Frames, Method, PROTOCOL, Table, Tuning};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use std::io::{self, Read, Write};
@@ -59,9 +59,11 @@ fn broker_over(tls: Option<Arc<ServerConfig>>, moods: &'static [Mood]) -> (Strin
 }
 
 /// A server's side of TLS for this address, and the certificate of who vouches for it.
-fn tls(address: &str) -> (Arc<ServerConfig>, tempfile::NamedTempFile) {
+pub(in crate::record::sink) fn tls(address: &str) -> (Arc<ServerConfig>, tempfile::NamedTempFile) {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    // Another than the certificate's, which would pass for signed by itself.
+    params.distinguished_name.push(DnType::CommonName, "the authority of a test");
     let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(issuer.pem().as_bytes()).unwrap();
