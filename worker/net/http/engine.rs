@@ -69,7 +69,8 @@ struct Flight {
 }
 
 impl Http {
-    /// With one token, `first`; `window` requests in flight at most, `per_host` of one server.
+    /// With one token, `first`; `window` requests in flight at most and beside them those that are late (see `queue`), `per_host` of one
+    /// server.
     ///
     /// # Errors
     /// [`HttpError::Other`]: the kernel or libcurl cannot.
@@ -138,7 +139,7 @@ impl Http {
             Timer::Soon => Some(self.opened),
             Timer::At(due) => Some(due),
         };
-        [timer, self.limits_at].into_iter().flatten().min()
+        [timer, self.limits_at, self.queue.late_at()].into_iter().flatten().min()
     }
 
     /// Does what is due, and what a readiness event may have made possible.
@@ -167,7 +168,7 @@ impl Http {
 
     /// Whether nothing waits, nothing is in flight, and each outcome was taken.
     pub fn is_idle(&self) -> bool {
-        self.queue.running() == 0 && self.queue.waiting() == 0 && self.finished.is_empty()
+        self.queue.in_flight() == 0 && self.queue.waiting() == 0 && self.finished.is_empty()
     }
 
     /// Redirects that were followed since the last time: each is a request that a server counts.
@@ -176,7 +177,7 @@ impl Http {
     }
 
     pub fn in_flight(&self) -> usize {
-        self.queue.running()
+        self.queue.in_flight()
     }
 
     pub fn queued(&self) -> usize {
@@ -190,11 +191,11 @@ impl Http {
 
     /// Starts whoever has room.
     fn fill(&mut self, now: Instant) {
-        while let Some(id) = self.queue.start() {
+        while let Some(id) = self.queue.start(now) {
             let Some(job) = self.waiting.remove(&id) else { continue };
             let host = job.host.clone();
             if let Err(why) = self.launch(id, job, now) {
-                self.queue.done(host);
+                self.queue.done(id, host);
                 self.finished.push_back((id, Outcome::Failed(why)));
             }
         }
@@ -257,7 +258,7 @@ impl Http {
     }
 
     fn finish(&mut self, flight: Flight, result: Result<(), HttpError>, now: Instant) {
-        let (id, began) = (flight.id, flight.began);
+        let (id, began, sent) = (flight.id, flight.began, flight.sent);
         let (job, easy) = self.land(flight);
         let Some(mut easy) = easy else {
             return self.fail(id, HttpError::Other("libcurl gave a request up".to_owned()));
@@ -281,6 +282,7 @@ impl Http {
             first_byte: since(collector.first_byte.unwrap_or(now)),
             took: since(now),
         };
+        self.queue.answered(now.saturating_duration_since(sent));
         self.finished.push_back((id, Outcome::Answered(answer)));
     }
 
@@ -305,7 +307,7 @@ impl Http {
     fn land(&mut self, flight: Flight) -> (Job, Option<Easy2<Collector>>) {
         let Flight { id, job, handle, .. } = flight;
         self.places.remove(&id);
-        self.queue.done(job.host.clone());
+        self.queue.done(id, job.host.clone());
         (job, self.multi.remove2(handle).ok())
     }
 }
@@ -334,7 +336,7 @@ fn redirects_to(status: u16, easy: &Easy2<Collector>) -> Option<String> {
 
 impl fmt::Debug for Http {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (running, waiting) = (self.queue.running(), self.queue.waiting());
+        let (running, waiting) = (self.queue.in_flight(), self.queue.waiting());
         f.debug_struct("Http").field("in_flight", &running).field("queued", &waiting).finish_non_exhaustive()
     }
 }

@@ -1,11 +1,12 @@
 //! Many HTTP requests at once, in the loop of whoever asks: libcurl's multi socket interface under one token of mio.
 //!
-//! `engine` is the [`Http`] that a source drives; `queue` says whose turn it is (pure), `transfer` is one request on the wire,
+//! `engine` is the [`Http`] that a source drives; `queue` says whose turn it is and `pace` who is late (both pure), `transfer` is one request on the wire,
 //! `sockets` what libcurl's callbacks want watched and when it wants to be called, `redirect` where an answer may send us (pure).
 //! Only http and https; nothing is read from the environment, neither a proxy nor a login. Callers: `feed`.
 
 mod engine;
 mod error;
+mod pace;
 mod queue;
 mod redirect;
 mod sockets;

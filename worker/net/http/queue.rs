@@ -1,15 +1,21 @@
 //! Whose turn it is: a window of requests in flight, a limit per host inside it. Pure.
 //!
-//! Invariants: never more than `window` hold a place, never more than `per_host` of one host; of the hosts with room the request
-//! that waits longest is next. A host that is full costs nobody else a turn, nor time: it is not looked at until it has room.
+//! Invariants: never more than `window` hold a place, never more than `per_host` of one host are in flight; of the hosts with room the
+//! request that waits longest is next. A host that is full costs nobody else a turn, nor time: it is not looked at until it has room.
 //! An urgent request goes before the [`HEAD_START`] requests that were asked for before it, and no others: nobody waits for ever.
+//! A request that is late, by what answers take ([`Pace`]), gives its place to one that waits and stays in flight without; at most
+//! [`LATE_PER_PLACE`] for each place. So what is slow or dead costs the others a moment, not a place.
 
+use super::pace::Pace;
 use super::{RequestId, Urgency};
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::time::{Duration, Instant};
 
 /// Requests that may wait; whoever asks for more is refused.
 pub(super) const WAITING_MAX: usize = 100_000;
 
+/// Requests in flight without a place, for each place of the window.
+pub(super) const LATE_PER_PLACE: usize = 3;
 /// Requests.
 const HEAD_START: u64 = 1_000;
 
@@ -24,7 +30,11 @@ pub(super) struct Queue {
     hosts: HashMap<Host, Line>,
     /// Hosts with room where somebody waits, by the turn of the first.
     ready: BTreeMap<Turn, Host>,
-    running: usize,
+    /// Who has a place, since when: the longest first.
+    placed: VecDeque<(Instant, RequestId)>,
+    /// In flight without a place.
+    late: usize,
+    pace: Pace,
     waiting: usize,
 }
 
@@ -61,13 +71,16 @@ impl Queue {
             per_host: per_host.max(1),
             hosts: HashMap::new(),
             ready: BTreeMap::new(),
-            running: 0,
+            placed: VecDeque::new(),
+            late: 0,
+            pace: Pace::new(),
             waiting: 0,
         }
     }
 
-    pub(super) fn running(&self) -> usize {
-        self.running
+    /// With a place or without.
+    pub(super) fn in_flight(&self) -> usize {
+        self.placed.len() + self.late
     }
 
     pub(super) fn waiting(&self) -> usize {
@@ -84,9 +97,13 @@ impl Queue {
         self.waiting += 1;
     }
 
-    /// The next that may start; it holds a place until [`Queue::done`].
-    pub(super) fn start(&mut self) -> Option<RequestId> {
-        if self.running >= self.window {
+    /// The next that may start; it is in flight until [`Queue::done`]. Times never go back.
+    pub(super) fn start(&mut self, now: Instant) -> Option<RequestId> {
+        if self.late_at().is_some_and(|at| at <= now) {
+            self.placed.pop_front();
+            self.late += 1;
+        }
+        if self.placed.len() >= self.window {
             return None;
         }
         let (_, host) = self.ready.first_key_value()?;
@@ -96,14 +113,32 @@ impl Queue {
             line.running += usize::from(started.is_some());
         });
         let started = started?;
-        self.running += 1;
+        self.placed.push_back((now, started));
         self.waiting -= 1;
         Some(started)
     }
 
-    /// A request gives its place back.
-    pub(super) fn done(&mut self, host: Host) {
-        self.running = self.running.saturating_sub(1);
+    /// When one that waits may start because another is late; none if it is not for want of a place that it waits.
+    pub(super) fn late_at(&self) -> Option<Instant> {
+        let is_wanted = self.placed.len() >= self.window && !self.ready.is_empty();
+        let has_room = self.late < self.window.saturating_mul(LATE_PER_PLACE);
+        let (since, _) = self.placed.front().filter(|_| is_wanted && has_room)?;
+        Some(*since + self.pace.late_after())
+    }
+
+    /// An answer took so long.
+    pub(super) fn answered(&mut self, took: Duration) {
+        self.pace.answered(took);
+    }
+
+    /// A request is not in flight any more.
+    pub(super) fn done(&mut self, id: RequestId, host: Host) {
+        match self.placed.iter().position(|(_, placed)| *placed == id) {
+            Some(place) => {
+                self.placed.remove(place);
+            }
+            None => self.late = self.late.saturating_sub(1),
+        }
         self.change(host, |line| line.running = line.running.saturating_sub(1));
     }
 
@@ -154,13 +189,42 @@ mod tests {
         for (id, of) in [(1, 0), (2, 0), (3, 0), (4, 1), (5, 0), (6, 2)] {
             queue.push(RequestId(id), Urgency::Normal, host(of));
         }
-        let started: Vec<_> = std::iter::from_fn(|| queue.start()).map(|id| id.0).collect();
+        let now = Instant::now();
+        let started: Vec<_> = std::iter::from_fn(|| queue.start(now)).map(|id| id.0).collect();
         assert_eq!(started, [1, 2, 4, 6]);
-        queue.done(host(1));
-        assert_eq!(queue.start(), None, "host 0 is full, and nobody else waits");
-        queue.done(host(0));
-        assert_eq!(queue.start(), Some(RequestId(3)));
-        assert_eq!((queue.running(), queue.waiting()), (3, 1), "host 0 has its two");
+        queue.done(RequestId(4), host(1));
+        assert_eq!(queue.start(now), None, "host 0 is full, and nobody else waits");
+        queue.done(RequestId(1), host(0));
+        assert_eq!(queue.start(now), Some(RequestId(3)));
+        assert_eq!((queue.in_flight(), queue.waiting()), (3, 1), "host 0 has its two");
+    }
+
+    #[test]
+    fn who_is_late_gives_its_place_to_one_that_waits_up_to_a_bound_and_stays_in_flight() {
+        let mut queue = Queue::new(1, 1);
+        let start = Instant::now();
+        let second = Duration::from_secs(1);
+        queue.push(RequestId(1), Urgency::Normal, host(0));
+        assert_eq!(queue.start(start), Some(RequestId(1)));
+        assert_eq!(queue.late_at(), None, "nobody wants its place");
+        queue.answered(second / 2);
+        for id in 2..9 {
+            queue.push(RequestId(id), Urgency::Normal, host(id as u8));
+        }
+        assert_eq!((queue.late_at(), queue.start(start + second / 2)), (Some(start + second), None));
+        for n in 1..=LATE_PER_PLACE as u64 {
+            let now = start + second * n as u32;
+            assert_eq!((queue.start(now), queue.start(now)), (Some(RequestId(n + 1)), None));
+        }
+        assert_eq!((queue.late_at(), queue.start(start + 60 * second)), (None, None), "the bound");
+        assert_eq!(queue.in_flight(), LATE_PER_PLACE + 1);
+        queue.done(RequestId(1), host(0));
+        assert_eq!(
+            queue.start(start + 61 * second),
+            Some(RequestId(5)),
+            "there is room for one more that is late"
+        );
+        assert_eq!(queue.in_flight(), LATE_PER_PLACE + 1);
     }
 
     #[test]
@@ -171,7 +235,7 @@ mod tests {
             queue.push(RequestId(id), Urgency::Normal, host(0));
         }
         queue.push(RequestId(last), Urgency::Urgent, host(1));
-        let started: Vec<_> = std::iter::from_fn(|| queue.start()).map(|id| id.0).collect();
+        let started: Vec<_> = std::iter::from_fn(|| queue.start(Instant::now())).map(|id| id.0).collect();
         assert_eq!(started.iter().position(|id| *id == last), Some(10), "{started:?}");
     }
 
@@ -199,6 +263,8 @@ mod tests {
             acts in prop::collection::vec(act(), 0..200), window in 1..6_usize, per_host in 1..4_usize,
         ) {
             let mut queue = Queue::new(window, per_host);
+            // Nobody is ever late.
+            let now = Instant::now();
             let (mut waiting, mut running) = (Vec::<(RequestId, u8)>::new(), Vec::<(RequestId, u8)>::new());
             let mut turns = Map::new();
             let mut next = 0;
@@ -222,19 +288,22 @@ mod tests {
                         let place = waiting.iter().position(|(_, of)| free(of)).filter(|_| running.len() < window);
                         let expected = place.map(|place| waiting.remove(place));
                         running.extend(expected);
-                        prop_assert_eq!(queue.start(), expected.map(|(id, _)| id));
+                        prop_assert_eq!(queue.start(now), expected.map(|(id, _)| id));
                     }
-                    Act::Done(n) if n < running.len() => queue.done(host(running.remove(n).1)),
+                    Act::Done(n) if n < running.len() => {
+                        let (id, of) = running.remove(n);
+                        queue.done(id, host(of));
+                    }
                     Act::Withdraw(n) if n < waiting.len() => {
                         let (id, of) = waiting.remove(n);
                         queue.withdraw(id, host(of));
                     }
                     Act::Done(_) | Act::Withdraw(_) => {}
                 }
-                prop_assert_eq!((queue.running(), queue.waiting()), (running.len(), waiting.len()));
+                prop_assert_eq!((queue.in_flight(), queue.waiting()), (running.len(), waiting.len()));
             }
-            while let Some((_, of)) = running.pop() {
-                queue.done(host(of));
+            while let Some((id, of)) = running.pop() {
+                queue.done(id, host(of));
             }
             for (id, of) in waiting {
                 queue.withdraw(id, host(of));

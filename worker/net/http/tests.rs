@@ -21,12 +21,21 @@ impl Places {
         self.0.push(RequestId(id), Urgency::Normal, redirect::host(url).unwrap());
     }
 
-    pub(crate) fn start(&mut self) -> Option<u64> {
-        self.0.start().map(|id| id.0)
+    pub(crate) fn start(&mut self, now: Instant) -> Option<u64> {
+        self.0.start(now).map(|id| id.0)
     }
 
-    pub(crate) fn done(&mut self, url: &str) {
-        self.0.done(redirect::host(url).unwrap());
+    pub(crate) fn done(&mut self, id: u64, url: &str) {
+        self.0.done(RequestId(id), redirect::host(url).unwrap());
+    }
+
+    pub(crate) fn answered(&mut self, took: Duration) {
+        self.0.answered(took);
+    }
+
+    /// In flight at most, of a window of so many.
+    pub(crate) fn most(window: usize) -> usize {
+        window * (1 + queue::LATE_PER_PLACE)
     }
 }
 

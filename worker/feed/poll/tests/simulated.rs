@@ -17,6 +17,16 @@ enum Host {
     Dead,
 }
 
+impl Host {
+    fn takes(self) -> Duration {
+        match self {
+            Host::Quick => Duration::from_millis(50),
+            Host::Slow => 4 * SECOND,
+            Host::Dead => 30 * SECOND,
+        }
+    }
+}
+
 fn host() -> impl Strategy<Value = Host> {
     prop_oneof![8 => Just(Host::Quick), 1 => Just(Host::Slow), 1 => Just(Host::Dead)]
 }
@@ -26,8 +36,11 @@ struct Simulation {
     places: Places,
     hosts: Vec<Host>,
     wanted: HashMap<u64, Wanted>,
-    /// When what is in flight is answered.
+    /// When what is in flight is answered, and which it is.
     flying: BTreeMap<(Instant, u64), usize>,
+    /// Answers of each, and when the first came.
+    answers: Vec<u32>,
+    first: Vec<Option<Instant>>,
     /// When each was last handed over, and whether it is under way.
     asked: Vec<Option<Instant>>,
     under_way: Vec<bool>,
@@ -36,9 +49,20 @@ struct Simulation {
 }
 
 impl Simulation {
+    /// Each has a server of its own.
     fn new(hosts: Vec<Host>, window: usize, per_host: usize, now: Instant) -> Simulation {
         let of = |n: usize| document(&format!("d{n}"), &format!("http://h{n}/d{n}"));
         let sources: Vec<SourcePlan> = (0..hosts.len()).map(of).collect();
+        Simulation::of(sources, hosts, window, per_host, now)
+    }
+
+    fn of(
+        sources: Vec<SourcePlan>,
+        hosts: Vec<Host>,
+        window: usize,
+        per_host: usize,
+        now: Instant,
+    ) -> Simulation {
         let mut schedule = Schedule::new(Arc::new(plan(sources)), 7);
         for n in 0..hosts.len() {
             schedule.follow(&format!("d{n}"), now).unwrap();
@@ -51,6 +75,8 @@ impl Simulation {
             asked: vec![None; hosts.len()],
             under_way: vec![false; hosts.len()],
             longest: vec![Duration::ZERO; hosts.len()],
+            answers: vec![0; hosts.len()],
+            first: vec![None; hosts.len()],
             hosts,
             window,
         }
@@ -63,10 +89,16 @@ impl Simulation {
             self.flying.remove(&(at, number));
             self.under_way[place] = false;
             let wanted = self.wanted.remove(&number).unwrap();
-            self.places.done(&wanted.url);
-            match self.hosts[place] {
+            self.places.done(number, &wanted.url);
+            let host = self.hosts[place];
+            match host {
                 Host::Dead => self.schedule.failed(Number(number), &HttpError::Timeout, now),
-                Host::Quick | Host::Slow => self.schedule.answered(Number(number), answer(), now),
+                Host::Quick | Host::Slow => {
+                    self.places.answered(host.takes());
+                    self.answers[place] += 1;
+                    self.first[place].get_or_insert(now);
+                    self.schedule.answered(Number(number), answer(), now);
+                }
             }
         }
         while let Some(wanted) = self.schedule.next_request(now) {
@@ -78,16 +110,11 @@ impl Simulation {
             self.places.push(wanted.number.0, &wanted.url);
             self.wanted.insert(wanted.number.0, wanted);
         }
-        while let Some(number) = self.places.start() {
+        while let Some(number) = self.places.start(now) {
             let place = self.wanted[&number].source.0;
-            let takes = match self.hosts[place] {
-                Host::Quick => Duration::from_millis(50),
-                Host::Slow => 4 * SECOND,
-                Host::Dead => 30 * SECOND,
-            };
-            self.flying.insert((now + takes, number), place);
+            self.flying.insert((now + self.hosts[place].takes(), number), place);
         }
-        assert!(self.flying.len() <= self.window);
+        assert!(self.flying.len() <= Places::most(self.window));
         while self.schedule.next_told().is_some() {}
     }
 }
@@ -134,6 +161,88 @@ proptest! {
         let mut simulation = Simulation::new(hosts, window, per_host, start);
         for n in 0..3_000 {
             simulation.step(start + STEP * n);
+        }
+    }
+}
+
+/// How the bad ones among the sources are spread over servers.
+#[derive(Clone, Copy, Debug)]
+enum Spread {
+    /// The slow share one, and so do the dead.
+    Shared,
+    /// Each has its own.
+    Own,
+}
+
+/// So many healthy sources on ten servers, evenly mixed with slow and dead ones; all are due at once, and then each `every`.
+fn mixed(healthy: usize, [slow, dead]: [usize; 2], spread: Spread, every: Duration) -> Simulation {
+    let bad = std::iter::repeat_n(Host::Slow, slow).chain(std::iter::repeat_n(Host::Dead, dead));
+    let mut hosts = vec![Host::Quick; healthy];
+    let apart = healthy / (slow + dead).max(1) + 1;
+    for (n, host) in bad.enumerate() {
+        hosts.insert((n * apart).min(hosts.len()), host);
+    }
+    let source = |(n, host): (usize, &Host)| {
+        let server = match (host, spread) {
+            (Host::Quick, _) => format!("q{}", n % 10),
+            (Host::Slow, Spread::Shared) => "slow".to_owned(),
+            (Host::Dead, Spread::Shared) => "dead".to_owned(),
+            (Host::Slow | Host::Dead, Spread::Own) => format!("bad{n}"),
+        };
+        let document = document(&format!("d{n}"), &format!("http://{server}/d{n}"));
+        SourcePlan { every, every_scheduled: every, spread: Duration::ZERO, ..document }
+    };
+    let sources = hosts.iter().enumerate().map(source).collect();
+    Simulation::of(sources, hosts, 20, 4, Instant::now())
+}
+
+/// Seconds until each healthy source was answered once.
+fn burst(mut simulation: Simulation) -> f64 {
+    let start = Instant::now();
+    let mut now = start;
+    let is_open = |simulation: &Simulation| {
+        let mut all = simulation.hosts.iter().zip(&simulation.first);
+        all.any(|(host, first)| *host == Host::Quick && first.is_none())
+    };
+    while is_open(&simulation) {
+        simulation.step(now);
+        now += STEP;
+        assert!(now < start + 60 * SECOND, "the healthy ones are answered within a minute");
+    }
+    (now - start).as_secs_f64()
+}
+
+/// Seconds from one answer of a healthy source to its next, on average over a minute.
+fn period(mut simulation: Simulation) -> f64 {
+    const MEASURED: Duration = Duration::from_secs(60);
+    let start = Instant::now();
+    let answers = |simulation: &Simulation| {
+        let all = simulation.hosts.iter().zip(&simulation.answers);
+        all.filter(|(host, _)| **host == Host::Quick).map(|(_, answers)| *answers).sum::<u32>()
+    };
+    let mut now = start;
+    let mut before = 0;
+    while now < start + 10 * SECOND + MEASURED {
+        simulation.step(now);
+        now += STEP;
+        if now <= start + 10 * SECOND {
+            before = answers(&simulation);
+        }
+    }
+    let healthy = simulation.hosts.iter().filter(|host| **host == Host::Quick).count() as f64;
+    MEASURED.as_secs_f64() * healthy / f64::from(answers(&simulation) - before)
+}
+
+#[test]
+fn a_healthy_source_is_answered_as_soon_with_slow_and_dead_ones_among_them_as_without() {
+    for spread in [Spread::Shared, Spread::Own] {
+        let [without, with] = [[0, 0], [20, 5]].map(|bad| burst(mixed(975, bad, spread, 3_600 * SECOND)));
+        assert!((2.4..2.6).contains(&without), "975 answers of 50 ms with a window of 20: {without}");
+        assert!(with / without <= 1.10, "all at once, {spread:?}: {with} / {without}");
+        // Once with places to spare, once with a window that is always full.
+        for every in [4 * SECOND, SECOND] {
+            let [without, with] = [[0, 0], [20, 5]].map(|bad| period(mixed(975, bad, spread, every)));
+            assert!(with / without <= 1.10, "each {every:?}, {spread:?}: {with} / {without}");
         }
     }
 }
