@@ -179,12 +179,14 @@ fn instead(node: &Node, steps: &[PointerStep]) -> String {
     }
     match node {
         Node::Object(members) if !members.is_empty() => {
-            let names =
-                members.iter().take(NAMED).map(|(name, _)| name.chars().take(SHOWN).collect::<String>());
+            let cut = |name: &str| name.chars().take(SHOWN).collect::<String>().escape_debug().to_string();
+            let names: Vec<String> = members.iter().take(NAMED).map(|(name, _)| cut(name)).collect();
             let more = if members.len() > NAMED { ", …" } else { "" };
-            format!("there are {}{more}", names.collect::<Vec<_>>().join(", "))
+            format!("there are {}{more}", names.join(", "))
         }
-        other => format!("there is {}", shown(other).unwrap_or_else(|| "null".to_owned())),
+        Node::Null | Node::Bool(_) | Node::Number(_) | Node::Text(_) | Node::Array(_) | Node::Object(_) => {
+            format!("there is {}", shown(node).unwrap_or_else(|| "null".to_owned()))
+        }
     }
 }
 

@@ -26,13 +26,13 @@ pub(super) fn merge(target: &mut Node, patch: Node) {
 
 /// As [`merge`], but `null` is a value like any other, and what is at the end of a pointer of `whole` is replaced, not merged.
 pub(super) fn deep_merge(target: &mut Node, delta: Node, whole: &[&[PointerStep]]) {
-    let is_whole = whole.iter().any(|steps| steps.is_empty());
-    let delta = match delta {
-        Node::Object(delta) if !is_whole => delta,
-        delta => {
-            *target = delta;
-            return;
-        }
+    if whole.iter().any(|steps| steps.is_empty()) {
+        *target = delta;
+        return;
+    }
+    let Node::Object(delta) = delta else {
+        *target = delta;
+        return;
     };
     let mut members = target.take_members();
     for (name, value) in delta {
