@@ -61,7 +61,6 @@ fn while_the_socket_tells_matches_they_are_not_polled_and_while_it_is_down_they_
     for _ in 0..2 {
         let before = asked(&site);
         site.api.close_sockets();
-        site.daemon.wait_for_log("the socket is down, its matches are polled", BACK);
         wait::until("all polled", BACK, || (asked(&site) >= before + 3 * MATCHES as u64).then_some(()));
         site.api.open_sockets();
         wait_pushed(&site);
