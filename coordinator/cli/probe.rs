@@ -64,13 +64,22 @@ fn print(finding: &Finding, format: OutputFormat, out: &mut Printer<'_>) -> Resu
             "advice": (!finding.advice.is_empty()).then_some(&finding.advice),
         }))?,
         OutputFormat::Text => {
-            out.line(format!("{:<8} {outcome:<6} {took:>8.1} ms  {}", finding.step, clean(&finding.found)))?;
+            let begin = format!("{:<8} {outcome:<6} {took:>8.1} ms", finding.step);
+            block(&begin, &finding.found, out)?;
             if !finding.advice.is_empty() {
-                out.line(format!("{:>16}  {}", "->", clean(&finding.advice)))?;
+                block("->", &finding.advice, out)?;
             }
         }
     }
     out.flush()
+}
+
+/// A text of one or more lines behind its beginning.
+fn block(begin: &str, text: &str, out: &mut Printer<'_>) -> Result<(), Failure> {
+    for (n, line) in text.split('\n').enumerate() {
+        out.line(format!("{:>27}  {}", if n == 0 { begin } else { "" }, clean(line)))?;
+    }
+    Ok(())
 }
 
 /// The match's document as far as a worker knows it: without what the recorder adds (epoch, version, times).

@@ -144,7 +144,10 @@ fn polled(config: &Config, feed: &FeedConfig) -> Result<Trees, ScanError> {
     let sources = feed.poll.source.iter().map(|source| {
         let is_pushed = socket.url.is_some() && socket.source == source.name;
         // What is polled of it is a load each time: a delta is of the socket.
-        let delta = if is_pushed { json::DeltaForm::DeepMerge } else { json::DeltaForm::Replace };
+        let delta = match is_pushed {
+            true => json::DeltaForm::DeepMerge(socket.replaced.clone()),
+            false => json::DeltaForm::Replace,
+        };
         json::Source { delta, ..json::Source::from(source) }
     });
     let sources = sources.collect();

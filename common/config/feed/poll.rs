@@ -29,9 +29,9 @@ const PERMITS_PER_DAY: u64 = 2_880;
 
 section! {
     pub struct PollConfig {
-        /// Requests of one worker in flight at most.
+        /// Requests of one worker in flight at most, and as many beside them that take long.
         window: u32 = 20,
-        /// Of them to one host.
+        /// In flight to one host at most, whether they take long or not.
         per_host: u32 = 4,
         /// How often a source is asked that does not say so itself.
         interval: Dur = Dur::secs(5),

@@ -2,6 +2,7 @@
 //!
 //! As long as it pushes a match, that is not asked for; when the connection is down, it is. Judged by `values::socket`.
 
+use crate::config::pointer::Pointer;
 use crate::config::url::Url;
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +32,9 @@ pub struct SocketConfig {
     /// The kind of those that have what changed: each of `changes` is merged into the match, objects member by member.
     pub delta: String,
     pub changes: Vec<String>,
+    /// What of a change takes the place of what stands there, whole, as what it leaves out is gone: in the match, such as
+    /// `/odds/*` for each bookmaker.
+    pub replaced: Vec<Pointer>,
     /// The kind of those that say that a match is no more.
     pub deleted: String,
 }
@@ -49,6 +53,7 @@ impl Default for SocketConfig {
             data: "/data".to_owned(),
             delta: "match_delta".to_owned(),
             changes: vec!["/changes/added".to_owned(), "/changes/updated".to_owned()],
+            replaced: "/oddsBk/*".parse().into_iter().collect(),
             deleted: "match_deleted".to_owned(),
         }
     }

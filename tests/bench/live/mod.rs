@@ -5,6 +5,7 @@
 //! the limit beside it. All stamps are of the machine's monotonic clock.
 
 mod answers;
+mod asked_once;
 mod client;
 mod cpu;
 mod engine;

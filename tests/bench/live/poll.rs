@@ -1,32 +1,26 @@
-//! Polling: 1,000 sources, once each beside `curl --parallel` with the same window, then again and again with and without slow and dead ones
-//! among them; and 10,000 sources on one worker beside the engine alone.
+//! Polling: 1,000 sources once each beside `curl --parallel` and a plain Python collector with the same window, without and with slow and
+//! dead ones among them; the same again and again; and 10,000 sources on one worker beside the engine alone.
 //!
-//! Contenders run in turn, each against a server of its own. The time of a round begins with the first request that the server sees; it ends
-//! for the daemon when the store has each healthy document, for curl when all its files are there: it does not read them.
+//! Contenders run in turn, each against a server of its own (`asked_once`).
 
 use super::answers::{Answers, Source, mixed};
-use super::cpu::{private_dirty, used};
+use super::asked_once::{self, Contender, Costs};
+use super::cpu::used;
 use super::engine::engine_alone;
 use super::site::Site;
 use crate::effort::Effort;
 use crate::error::{BenchError, While};
 use crate::report::{Figure, Limit, Measured};
-use rusqlite::{Connection, OpenFlags};
 use serde_json::Value;
 use std::fmt::Write as _;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use touchline_harness::process;
 
-const WINDOW: usize = 20;
+pub const WINDOW: usize = 20;
 const SOURCES: usize = 1_000;
 const SLOW: usize = 20;
 const DEAD: usize = 5;
-/// How long the server takes for an answer where each is asked for once, as one far away does: the recorder saves documents on ticks of 100 ms,
-/// which would weigh more than all else beside a server next door.
-const ONCE_LATENCY: Duration = Duration::from_millis(100);
-/// The same where they are asked for again and again: the window is not full then.
+/// How long the server takes for an answer where each is asked for again and again: the window is not full then.
 const LATENCY: Duration = Duration::from_millis(40);
 const ROUNDS: usize = 9;
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -38,68 +32,138 @@ const STEADY: Duration = Duration::from_secs(8);
 const MANY_PATIENCE: Duration = Duration::from_secs(200);
 const MANY_MEASURE: Duration = Duration::from_secs(20);
 
-/// What a contender took for a round.
-#[derive(Clone, Copy, Debug)]
-struct Costs {
-    /// Until everything healthy was processed, seconds.
-    wall: f64,
-    /// Until a half of it was answered, seconds.
-    half: f64,
-    /// Processor time of all its processes, seconds.
-    processor: f64,
-    /// Memory of its own, MB.
-    megabytes: f64,
+/// Which sources a round has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Round {
+    /// 1,000, all of them healthy.
+    Healthy,
+    /// 1,000, 25 of them slow or dead.
+    SomeBad,
+    /// The 975 healthy ones of those.
+    WithoutBad,
+}
+
+impl Round {
+    fn sources(self) -> Vec<Source> {
+        match self {
+            Round::Healthy => mixed(SOURCES, 0, 0),
+            Round::SomeBad => mixed(SOURCES - SLOW - DEAD, SLOW, DEAD),
+            Round::WithoutBad => mixed(SOURCES - SLOW - DEAD, 0, 0),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Round::Healthy => "1,000 healthy",
+            Round::SomeBad => "975 healthy, 25 bad",
+            Round::WithoutBad => "975 healthy",
+        }
+    }
+}
+
+/// What was measured of whom, round by round.
+#[derive(Debug, Default)]
+struct Found(Vec<(Contender, Round, Costs)>);
+
+impl Found {
+    fn of(&self, contender: Contender, round: Round, part: fn(&Costs) -> f64) -> Vec<f64> {
+        let is_it = |found: &&(Contender, Round, Costs)| (found.0, found.1) == (contender, round);
+        self.0.iter().filter(is_it).map(|(_, _, costs)| part(costs)).collect()
+    }
+
+    fn has(&self, contender: Contender) -> bool {
+        self.0.iter().any(|(one, ..)| *one == contender)
+    }
 }
 
 /// The row.
 ///
 /// # Errors
-/// [`BenchError`].
+/// When the daemon or curl cannot be measured; of the collector the notes say why not.
 pub fn poll_row(effort: Effort) -> Result<Measured, BenchError> {
-    let [mut ours, mut theirs, mut ours_mixed, mut theirs_mixed] = [const { Vec::new() }; 4];
-    let (mut with_bad, mut without) = (Vec::new(), Vec::new());
-    let healthy = mixed(SOURCES, 0, 0);
-    let some_bad = mixed(SOURCES - SLOW - DEAD, SLOW, DEAD);
-    let only_good = mixed(SOURCES - SLOW - DEAD, 0, 0);
-    for _ in 0..effort.rounds(ROUNDS) {
-        ours.push(daemon(&healthy)?);
-        theirs.push(curl(&healthy)?);
-        ours_mixed.push(daemon(&some_bad)?);
-        theirs_mixed.push(curl(&some_bad)?);
-        with_bad.push(period(&some_bad)?);
-        without.push(period(&only_good)?);
-    }
-    let of = |costs: &[Costs], part: fn(&Costs) -> f64| costs.iter().map(part).collect::<Vec<f64>>();
-    let ratio = |name: &str, limit, ours: &[Costs], theirs: &[Costs], part: fn(&Costs) -> f64| {
-        Figure::ratio(name, limit, &of(ours, part), &of(theirs, part))
-    };
-    let mut figures = vec![
-        ratio("1,000 once, stored / curl --parallel", Limit::AtMost(1.10), &ours, &theirs, |one| one.wall),
-        Figure::ratio(
-            "between requests of a healthy source, with 20 slow and 5 dead / without",
-            Limit::AtMost(1.10),
-            &with_bad,
-            &without,
-        ),
-        ratio("1,000 once, 25 of them bad / curl", Limit::None, &ours_mixed, &theirs_mixed, |one| one.wall),
-        ratio("their first half / curl", Limit::None, &ours_mixed, &theirs_mixed, |one| one.half),
-        ratio("1,000 once, 25 bad / none bad", Limit::None, &ours_mixed, &ours, |one| one.wall),
-        Figure::new("between requests of a healthy source, each 4 s", "s", Limit::None, without),
-    ];
-    for (name, costs) in [("the daemon", &ours), ("curl", &theirs)] {
-        figures.extend([
-            Figure::new(format!("{name}, 1,000 once"), "s", Limit::None, of(costs, |one| one.wall)),
-            Figure::new(format!("{name}, processor time"), "s", Limit::None, of(costs, |one| one.processor)),
-            Figure::new(format!("{name}, memory"), "MB", Limit::None, of(costs, |one| one.megabytes)),
-        ]);
-    }
     let mut notes = vec![format!(
-        "window {WINDOW}, at most 4 of a host, answers of 2 kB after {} ms, repeated ones after {}; curl has no limit of a host and only writes files",
-        ONCE_LATENCY.as_millis(),
+        "window {WINDOW}, at most 4 of a host, answers of 2 kB after {} ms, repeated ones after {}; curl and aiohttp have no limit of a host, and curl only writes files",
+        asked_once::LATENCY.as_millis(),
         LATENCY.as_millis()
     )];
+    let mut found = Found::default();
+    let mut contenders = Contender::ALL.to_vec();
+    let (mut with_bad, mut without) = (Vec::new(), Vec::new());
+    for _ in 0..effort.rounds(ROUNDS) {
+        for round in [Round::Healthy, Round::SomeBad] {
+            for contender in contenders.clone() {
+                match contender.measure(&round.sources()) {
+                    Ok(costs) => found.0.push((contender, round, costs)),
+                    Err(error) if contender != Contender::Python => return Err(error),
+                    Err(error) => {
+                        notes.push(format!("{} is left out: {error}", contender.as_str()));
+                        contenders.retain(|one| *one != contender);
+                        found.0.retain(|(one, ..)| *one != contender);
+                    }
+                }
+            }
+        }
+        let ours = Contender::Touchline;
+        found.0.push((ours, Round::WithoutBad, ours.measure(&Round::WithoutBad.sources())?));
+        with_bad.push(period(&Round::SomeBad.sources())?);
+        without.push(period(&Round::WithoutBad.sources())?);
+    }
+    let mut figures = ratios(&found);
+    figures.push(Figure::ratio(
+        "between requests of a healthy source, with 20 slow and 5 dead / without",
+        Limit::AtMost(1.10),
+        &with_bad,
+        &without,
+    ));
+    figures.push(Figure::new("between requests of a healthy source, each 4 s", "s", Limit::None, without));
+    for contender in Contender::ALL.into_iter().filter(|contender| found.has(*contender)) {
+        for round in [Round::Healthy, Round::SomeBad] {
+            figures.extend(costs(&found, contender, round));
+        }
+    }
     many(effort, &mut figures, &mut notes)?;
     Ok(Measured { figures, notes })
+}
+
+fn ratios(found: &Found) -> Vec<Figure> {
+    let ours = |round, part| found.of(Contender::Touchline, round, part);
+    let last: fn(&Costs) -> f64 = |costs| costs.last;
+    let half: fn(&Costs) -> f64 = |costs| costs.half;
+    let mut figures = vec![Figure::ratio(
+        "975 healthy once, with 20 slow and 5 dead / without",
+        Limit::AtMost(1.10),
+        &ours(Round::SomeBad, last),
+        &ours(Round::WithoutBad, last),
+    )];
+    for (peer, limit) in [(Contender::Curl, Limit::AtMost(1.10)), (Contender::Python, Limit::None)] {
+        if !found.has(peer) {
+            continue;
+        }
+        for (round, part, what, limit) in [
+            (Round::Healthy, last, "last", limit),
+            (Round::SomeBad, half, "half", Limit::None),
+            (Round::SomeBad, last, "last", Limit::None),
+        ] {
+            let name = format!("{}, {what} stored / {}", round.name(), peer.as_str());
+            figures.push(Figure::ratio(name, limit, &ours(round, part), &found.of(peer, round, part)));
+        }
+    }
+    figures
+}
+
+/// Each cost of a contender.
+fn costs(found: &Found, contender: Contender, round: Round) -> Vec<Figure> {
+    let figure = |what: &str, unit, part| {
+        let name = format!("{}, {}: {what}", contender.as_str(), round.name());
+        Figure::new(name, unit, Limit::None, found.of(contender, round, part))
+    };
+    vec![
+        figure("first", "s", |costs| costs.first),
+        figure("half", "s", |costs| costs.half),
+        figure("last", "s", |costs| costs.last),
+        figure("processor time", "s", |costs| costs.processor),
+        figure("memory", "MB", |costs| costs.megabytes),
+    ]
 }
 
 /// Sections of a configuration in which one worker asks for all of these.
@@ -125,11 +189,16 @@ fn healthy(sources: &[Source]) -> usize {
     sources.iter().filter(|source| matches!(source, Source::Healthy(_))).count()
 }
 
-fn start_server(latency: Duration) -> Result<Answers, BenchError> {
-    Answers::start(latency).during("starting the server")
-}
-
-fn start(server: &Answers, sources: &[Source], interval: Duration, once: &str) -> Result<Site, BenchError> {
+/// A daemon that asks for these.
+///
+/// # Errors
+/// When it does not start.
+pub fn start(
+    server: &Answers,
+    sources: &[Source],
+    interval: Duration,
+    once: &str,
+) -> Result<Site, BenchError> {
     Site::configured(process::program(), &sections(server, sources, interval, once), |_, _| Ok(()))
 }
 
@@ -151,96 +220,9 @@ fn wait<T>(
     }
 }
 
-/// The daemon asks for each once, all at once.
-fn daemon(sources: &[Source]) -> Result<Costs, BenchError> {
-    let server = start_server(ONCE_LATENCY)?;
-    let site = start(&server, sources, Duration::from_millis(1), "every = \"1h\"\n")?;
-    let first = wait("the first request", PATIENCE, || Ok(server.first()))?;
-    let pids = pids(&site)?;
-    let before = used(pids.iter().copied())?;
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let file = site.folder().join("touchline.db");
-    let store = wait("the store", PATIENCE, || Ok(Connection::open_with_flags(&file, flags).ok()))?;
-    let all = healthy(sources);
-    wait("the stored documents", PATIENCE, || Ok((stored(&store) >= all).then_some(())))?;
-    let wall = first.elapsed().as_secs_f64();
-    let processor = (used(pids.iter().copied())? - before).as_secs_f64();
-    let memory = pids.iter().try_fold(0, |sum, pid| private_dirty(*pid).map(|bytes| sum + bytes))?;
-    Ok(Costs { wall, half: half(&server, all), processor, megabytes: memory as f64 / 1e6 })
-}
-
-fn half(server: &Answers, all: usize) -> f64 {
-    server.answered_after(all / 2).unwrap_or_default().as_secs_f64()
-}
-
-/// Healthy documents in the store, each with the title that its answer has: before that it is stored without. What cannot be read now is
-/// read at the next look.
-fn stored(store: &Connection) -> usize {
-    let count = "SELECT count(*) FROM sections WHERE section = '' AND body LIKE '%Catalogue healthy-%'";
-    let counted = store.query_row(count, [], |row| row.get::<_, i64>(0));
-    counted.ok().and_then(|count| usize::try_from(count).ok()).unwrap_or(0)
-}
-
-fn pids(site: &Site) -> Result<Vec<u32>, BenchError> {
-    let pids = site.pids()?;
-    let workers = pids.workers.iter().map(|worker| worker.pid);
-    Ok(workers.chain(pids.others).chain([pids.coordinator]).collect())
-}
-
-struct Curl(Child);
-
-impl Drop for Curl {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// curl fetches each once. With bad ones it would not end: then the last healthy answer counts.
-fn curl(sources: &[Source]) -> Result<Costs, BenchError> {
-    let server = start_server(ONCE_LATENCY)?;
-    let folder = tempfile::tempdir().during("making a folder")?;
-    let file = folder.path().join("urls");
-    std::fs::write(&file, fetched(&server, sources, folder.path())).during("writing the urls")?;
-    let child = Command::new("curl")
-        .args(["--silent", "--parallel", "--parallel-max", &WINDOW.to_string(), "--config"])
-        .arg(&file)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn();
-    let mut curl = Curl(child.during("starting curl")?);
-    let (pid, all) = (curl.0.id(), healthy(sources));
-    let (mut processor, mut megabytes) = (0.0, 0.0_f64);
-    wait("curl", PATIENCE, || {
-        // It may have ended since.
-        processor = used([pid]).map_or(processor, |time| time.as_secs_f64());
-        megabytes = private_dirty(pid).map_or(megabytes, |bytes| megabytes.max(bytes as f64 / 1e6));
-        if all < sources.len() {
-            return Ok((server.answered() >= all).then_some(()));
-        }
-        match curl.0.try_wait().during("waiting for curl")? {
-            Some(end) if !end.success() => Err(BenchError::new("curl", end)),
-            Some(_) => Ok(Some(())),
-            None => Ok(None),
-        }
-    })?;
-    let first = server.first().ok_or_else(|| BenchError::new("curl", "it asked for nothing"))?;
-    Ok(Costs { wall: first.elapsed().as_secs_f64(), half: half(&server, all), processor, megabytes })
-}
-
-/// What curl is told to fetch, and where to.
-fn fetched(server: &Answers, sources: &[Source], folder: &Path) -> String {
-    let one = |source: &Source| {
-        let output = folder.join(source.to_string());
-        format!("url = \"{}\"\noutput = \"{}\"\n", server.url(*source), output.display())
-    };
-    sources.iter().map(one).collect()
-}
-
 /// Seconds from one request of a healthy source to its next, where all are asked again and again.
 fn period(sources: &[Source]) -> Result<f64, BenchError> {
-    let server = start_server(LATENCY)?;
+    let server = Answers::start(LATENCY).during("starting the server")?;
     let site = start(&server, sources, EVERY, "idle = \"20s\"\n")?;
     let all = healthy(sources);
     wait_live(&site, all, PATIENCE)?;
@@ -265,7 +247,7 @@ fn many(effort: Effort, figures: &mut Vec<Figure>, notes: &mut Vec<String>) -> R
         Effort::Quick => (1_000, Duration::from_secs(6)),
     };
     let sources = mixed(count, 0, 0);
-    let server = start_server(LATENCY)?;
+    let server = Answers::start(LATENCY).during("starting the server")?;
     let site = start(&server, &sources, every, "")?;
     wait_live(&site, count, MANY_PATIENCE)?;
     let workers: Vec<u32> = site.pids()?.workers.iter().map(|worker| worker.pid).collect();

@@ -17,6 +17,8 @@ pub enum Behaviour {
     TooMany(Duration),
     /// Half of the body, then the end.
     Cut,
+    /// All of the body, of which the head promises half.
+    Understated,
     /// A page of HTML where JSON was promised.
     Html,
     /// Neither JSON nor HTML.

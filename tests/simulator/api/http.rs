@@ -13,6 +13,8 @@ pub struct Request {
     pub path: String,
     /// Names in lower case.
     pub headers: Vec<(String, String)>,
+    /// As it came.
+    pub head: Vec<u8>,
 }
 
 impl Request {
@@ -88,15 +90,16 @@ pub fn read_request(stream: &mut TcpStream, go_on: &dyn Fn() -> bool) -> io::Res
             return Ok(None);
         }
     }
-    let head = String::from_utf8_lossy(&head);
-    let mut lines = head.split("\r\n");
+    let text = String::from_utf8_lossy(&head);
+    let mut lines = text.split("\r\n");
     let mut words = lines.next().unwrap_or_default().split(' ').map(str::to_owned);
     let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     let header = |line: &str| {
         let (name, value) = line.split_once(':')?;
         Some((name.to_ascii_lowercase(), value.trim().to_owned()))
     };
-    Ok(Some(Request { method, path, headers: lines.filter_map(header).collect() }))
+    let headers = lines.filter_map(header).collect();
+    Ok(Some(Request { method, path, headers, head }))
 }
 
 /// Waits so long, unless `go_on` says no.

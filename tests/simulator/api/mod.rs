@@ -1,13 +1,14 @@
 //! A simulated HTTP API with a known truth: a list in pages, a body for each match, fixed documents, and the ways in which such
 //! servers fail.
 //!
-//! `world` is what is true, `fault` what goes wrong, `http` the wire; here is the server, a thread for each connection. Paths:
-//! `/matches?page=N&page_size=M`, `/matches/ID`, `/matches/ID/events`, `/catalogue/N`, and the truth at `/truth/…`. Callers: the demo, the end-to-end tests,
-//! the benchmarks.
+//! `world` is what is true, `fault` what goes wrong, `http` the wire, `socket` the WebSocket beside it; here is the server, a thread for
+//! each connection. Paths: `/matches?page=N&page_size=M`, `/matches/ID`, `/matches/ID/events`, `/catalogue/N`, `/socket`, and the truth at
+//! `/truth/…`. Callers: the demo, the end-to-end tests, the benchmarks.
 
 mod fault;
 mod http;
 mod judge;
+mod socket;
 #[cfg(test)]
 mod tests;
 mod world;
@@ -81,6 +82,9 @@ struct Shared {
     /// By path, without the query.
     asked: Mutex<HashMap<String, Asked>>,
     connections: AtomicUsize,
+    /// Matches that sockets push, over all of them.
+    subscriptions: AtomicUsize,
+    sockets_closed: AtomicBool,
     paused: AtomicBool,
     stopped: AtomicBool,
 }
@@ -135,6 +139,8 @@ impl Api {
             behaviours: Mutex::default(),
             asked: Mutex::default(),
             connections: AtomicUsize::new(0),
+            subscriptions: AtomicUsize::new(0),
+            sockets_closed: AtomicBool::new(false),
             paused,
             stopped: AtomicBool::new(false),
         });
@@ -160,6 +166,25 @@ impl Api {
 
     pub fn resume(&self) {
         self.shared.paused.store(false, Ordering::SeqCst);
+    }
+
+    /// WebSockets are ended, and none is accepted.
+    pub fn close_sockets(&self) {
+        self.shared.sockets_closed.store(true, Ordering::SeqCst);
+    }
+
+    pub fn open_sockets(&self) {
+        self.shared.sockets_closed.store(false, Ordering::SeqCst);
+    }
+
+    /// Matches that are pushed now.
+    pub fn pushed(&self) -> usize {
+        self.shared.subscriptions.load(Ordering::SeqCst)
+    }
+
+    /// A match in play ends, another is listed.
+    pub fn churn(&self) {
+        self.shared.world().churn();
     }
 
     /// The list names nothing.
@@ -265,6 +290,9 @@ fn serve(mut stream: TcpStream, shared: &Shared) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let go_on = || shared.goes_on();
     while let Some(request) = read_request(&mut stream, &go_on)? {
+        if request.place() == socket::PATH {
+            return socket::serve(&mut stream, &request, shared);
+        }
         {
             let mut asked = shared.asked();
             let of_path = asked.entry(request.place().to_owned()).or_default();
@@ -315,6 +343,10 @@ fn answer(stream: &mut TcpStream, request: &Request, shared: &Shared) -> io::Res
             let half = response.body.get(..response.body.len() / 2).unwrap_or_default();
             stream.write_all(&[response.head(response.body.len()), half.to_vec()].concat())?;
             Err(io::ErrorKind::ConnectionAborted.into())
+        }
+        Behaviour::Understated => {
+            let response = route(request, shared);
+            stream.write_all(&[response.head(response.body.len() / 2), response.body].concat())
         }
         Behaviour::Html => send(stream, &Response::html(200)),
         Behaviour::Garbage => send(stream, &text("[[garbage".to_owned())),

@@ -332,6 +332,12 @@ impl World {
         self.matches.get(id).map(ApiMatch::body)
     }
 
+    /// What a socket pushes of a match: the number of its newest change, and the body. None once it is over.
+    pub fn pushed(&self, id: &str) -> Option<(u64, Value)> {
+        let one = self.matches.get(id).filter(|one| one.stage != Stage::Finished)?;
+        Some((one.number, one.body()))
+    }
+
     /// The happenings of a match alone.
     pub fn events(&self, id: &str) -> Option<Value> {
         let events: Vec<Value> = self.matches.get(id)?.happenings.iter().map(event).collect();

@@ -2,7 +2,7 @@
 //!
 //! Invariants: a topic has one request at a time, so no answer is older than one that was applied; a failure delays that topic alone,
 //! and where the server says so its source; nothing is given twice that did not change. How many requests are in flight, and to which
-//! host, is `net::http`'s to decide: who is slow holds places of its own host. What an answer does is in `answers`,
+//! host, is `net::http`'s to decide: who is slow gives its place to another. What an answer does is in `answers`,
 //! how all of it fares in `states`, what is not asked because a socket pushes it in `pushed`.
 
 mod answers;

@@ -8,11 +8,14 @@ use super::parse::{JsonError, parse};
 use super::view;
 use crate::payload::Limits;
 use touchline_common::config::{
-    EventReading, MarketReading, Pointer, PollSource, Reading, SidesReading, StatReading, TextOrPointer,
+    EventReading, MarketReading, Pointer, PointerStep, PollSource, Reading, SidesReading, StatReading,
+    TextOrPointer,
 };
 
 /// Characters of a value that are shown.
 const SHOWN: usize = 40;
+/// Members that are named where a pointer leads nowhere.
+const NAMED: usize = 12;
 
 /// A pointer of a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +25,8 @@ pub struct Found {
     pub pointer: String,
     /// What it leads to, for people; none: nowhere.
     pub value: Option<String>,
+    /// Of one that leads nowhere: what stands where its first wrong step is.
+    pub instead: String,
 }
 
 /// What each pointer of `source` leads to in `body`.
@@ -159,7 +164,30 @@ fn explain_market(markets: &MarketReading, node: &Node, found: &mut Vec<Found>) 
 
 fn note(key: &str, pointer: &Pointer, node: &Node, found: &mut Vec<Found>) {
     let value = find::find(node, pointer).and_then(shown);
-    found.push(Found { key: key.to_owned(), pointer: pointer.to_string(), value });
+    let instead = if value.is_some() { String::new() } else { instead(node, pointer.steps()) };
+    found.push(Found { key: key.to_owned(), pointer: pointer.to_string(), value, instead });
+}
+
+/// What there is where the way of a pointer ends. Steps that search are not followed: they have looked everywhere.
+fn instead(node: &Node, steps: &[PointerStep]) -> String {
+    let next = match steps.first() {
+        Some(PointerStep::Member(name)) => find::child(node, name).filter(|child| **child != Node::Null),
+        Some(PointerStep::Any | PointerStep::Having { .. }) | None => None,
+    };
+    if let Some((next, rest)) = next.zip(steps.get(1..)) {
+        return instead(next, rest);
+    }
+    match node {
+        Node::Object(members) if !members.is_empty() => {
+            let cut = |name: &str| name.chars().take(SHOWN).collect::<String>().escape_debug().to_string();
+            let names: Vec<String> = members.iter().take(NAMED).map(|(name, _)| cut(name)).collect();
+            let more = if members.len() > NAMED { ", …" } else { "" };
+            format!("there are {}{more}", names.join(", "))
+        }
+        Node::Null | Node::Bool(_) | Node::Number(_) | Node::Text(_) | Node::Array(_) | Node::Object(_) => {
+            format!("there is {}", shown(node).unwrap_or_else(|| "null".to_owned()))
+        }
+    }
 }
 
 fn shown(node: &Node) -> Option<String> {
@@ -181,12 +209,16 @@ mod tests {
     use touchline_common::config::Config;
 
     fn explained(source: &str, body: &str) -> Vec<String> {
+        let found = explain_all(source, body);
+        found.iter().map(|one| format!("{}: {}", one.key, one.value.as_deref().unwrap_or("-"))).collect()
+    }
+
+    fn explain_all(source: &str, body: &str) -> Vec<Found> {
         let text = format!(
             "[[feed]]\nkind = \"poll\"\n[[feed.source]]\nname = \"a\"\nurl = \"http://h/\"\n{source}"
         );
         let config = Config::parse(&text, "test.toml").unwrap_or_else(|errors| panic!("{errors}"));
-        let found = explain(&config.feed[0].poll.source[0], body.as_bytes(), &Limits::default()).unwrap();
-        found.iter().map(|one| format!("{}: {}", one.key, one.value.as_deref().unwrap_or("-"))).collect()
+        explain(&config.feed[0].poll.source[0], body.as_bytes(), &Limits::default()).unwrap()
     }
 
     #[test]
@@ -206,6 +238,12 @@ mod tests {
             "event.minute: -",
         ];
         assert_eq!(explained(source, body), want);
+        let wrong = "home = \"/b/c/d\"\naway = \"/b/x\"\nperiod = \"/e/0/f\"\n";
+        let body = r#"{"b":{"c":7,"y":1},"e":[],"f":null}"#;
+        let of =
+            |name: &str| explain_all(wrong, body).into_iter().find(|one| one.key == name).unwrap().instead;
+        let want = ["there is 7", "there are c, y", "there is 0 items"];
+        assert_eq!(["home", "away", "period"].map(of), want);
         assert_eq!(text_at(body.as_bytes(), "/x/1", &Limits::default()).as_deref(), Some("2"));
         assert_eq!(text_at(b"<html>", "/x", &Limits::default()), None);
     }

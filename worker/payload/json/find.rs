@@ -99,7 +99,7 @@ fn having<'a>(node: &'a Node, member: &str, value: &str) -> Option<&'a Node> {
     items(node).find(|item| item.member(member).and_then(Node::scalar) == Some(value))
 }
 
-fn child<'a>(node: &'a Node, name: &str) -> Option<&'a Node> {
+pub(super) fn child<'a>(node: &'a Node, name: &str) -> Option<&'a Node> {
     match node {
         Node::Object(members) => members.get(name),
         Node::Array(items) => items.get(place(name)?),

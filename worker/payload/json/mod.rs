@@ -175,7 +175,7 @@ impl JsonDocs {
             (Some(tree), form) => {
                 tree.apply(form, node, limits).map_err(|error| TreeError::delta(topic, error))?;
             }
-            (None, DeltaForm::Merge | DeltaForm::DeepMerge | DeltaForm::Patch | DeltaForm::Keyed(_)) => {
+            (None, DeltaForm::Merge | DeltaForm::DeepMerge(_) | DeltaForm::Patch | DeltaForm::Keyed(_)) => {
                 return Err(TreeError::MissingTarget { path: String::from_utf8_lossy(topic).into_owned() });
             }
         }

@@ -107,12 +107,12 @@ impl Payload for JsonDocs {
             .and_then(|place| self.matches.get(place.slot as usize)?.topics.get(usize::from(place.topic)));
         let Some((before, held)) = before.zip(held) else { return Ok(None) };
         // What deltas made has its items and members where they came in, a load has them as the server likes.
-        let items =
-            match held.source.and_then(|source| self.sources.get(source)).map(|source| &source.delta) {
-                Some(DeltaForm::Keyed(_)) => Items::InAnyOrder,
-                Some(DeltaForm::Replace | DeltaForm::Merge | DeltaForm::DeepMerge | DeltaForm::Patch)
-                | None => Items::InOrder,
-            };
+        let items = match held.source.and_then(|source| self.sources.get(source)).map(|source| &source.delta)
+        {
+            Some(DeltaForm::Keyed(_)) => Items::InAnyOrder,
+            Some(DeltaForm::Replace | DeltaForm::Merge | DeltaForm::DeepMerge(_) | DeltaForm::Patch)
+            | None => Items::InOrder,
+        };
         let Some(now) = &held.tree else { return Ok(None) };
         let is_same =
             before.root() == now.root() || canonical(before.root(), items) == canonical(now.root(), items);

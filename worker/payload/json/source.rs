@@ -63,7 +63,7 @@ impl From<&Merge> for DeltaForm {
         match merge {
             Merge::Replace => DeltaForm::Replace,
             Merge::Merge => DeltaForm::Merge,
-            Merge::DeepMerge => DeltaForm::DeepMerge,
+            Merge::DeepMerge => DeltaForm::DeepMerge(Vec::new()),
             Merge::Patch => DeltaForm::Patch,
             Merge::Keyed(keyed) => {
                 DeltaForm::Keyed(Keyed { key: keyed.key.clone(), amount: keyed.amount.clone() })

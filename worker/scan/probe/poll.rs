@@ -177,7 +177,7 @@ impl PollProbe<'_> {
     ) -> (Outcome, String, String) {
         let Answer { status, body, first_byte, .. } = answer;
         let came = format!(
-            "{} status {status}, {} bytes, the first after {:.1} ms",
+            "{}\nstatus {status}, {} bytes, the first after {:.1} ms",
             shown(url),
             body.len(),
             first_byte.as_secs_f64() * 1e3
@@ -194,7 +194,7 @@ impl PollProbe<'_> {
                 self.answers.insert(at, body);
                 let (used, nowhere) = told(&found);
                 let outcome = if nowhere.is_empty() { Outcome::Good } else { Outcome::Odd };
-                let found = if used.is_empty() { came } else { format!("{came}; {used}") };
+                let found = format!("{came}{used}");
                 (outcome, found, nowhere)
             }
         }
@@ -312,17 +312,22 @@ impl PollProbe<'_> {
     }
 }
 
-/// What was found, and what to change about what was not.
+/// What was found, and what to change about what was not: a line each.
 fn told(found: &[Found]) -> (String, String) {
-    let used = found.iter().filter_map(|one| Some(format!("{} = {}", one.key, one.value.as_ref()?)));
-    let nowhere = found.iter().filter(|one| one.value.is_none());
-    let nowhere: Vec<String> = nowhere.map(|one| format!("{} = {:?}", one.key, one.pointer)).collect();
-    let advice = if nowhere.is_empty() {
-        String::new()
-    } else {
-        format!("these lead nowhere in this answer: {}; check them against it", nowhere.join(", "))
+    let value = |one: &Found| Some(format!("\n{} = {}", one.key, one.value.as_ref()?));
+    let used: Vec<String> = found.iter().filter_map(value).collect();
+    let counted = match found.len() {
+        0 => String::new(),
+        all => format!("; {} of {all} pointers lead to something", used.len()),
     };
-    (used.collect::<Vec<String>>().join(", "), advice)
+    let nowhere = found.iter().filter(|one| one.value.is_none());
+    let nowhere: String =
+        nowhere.map(|one| format!("\n{} = {:?}: {}", one.key, one.pointer, one.instead)).collect();
+    let advice = match nowhere.is_empty() {
+        true => String::new(),
+        false => format!("these lead nowhere in this answer; change them, or leave them out:{nowhere}"),
+    };
+    (counted + &used.concat(), advice)
 }
 
 /// A url without its query, which may hold a key.

@@ -40,7 +40,7 @@ fn documents_come_as_snapshot_and_then_as_deltas() {
     std::thread::spawn(move || serve(&listener));
     let mut poll = mio::Poll::new().unwrap();
     let often = crate::feed::poll::SourcePlan {
-        every: Duration::from_millis(20),
+        every_scheduled: Duration::from_millis(20),
         spread: Duration::ZERO,
         ..document("a", &url)
     };

@@ -3,6 +3,7 @@
 use crate::payload::json::node::{Members, Node};
 use compact_str::CompactString;
 use std::collections::HashSet;
+use touchline_common::config::PointerStep;
 
 /// RFC 7396.
 pub(super) fn merge(target: &mut Node, patch: Node) {
@@ -23,17 +24,36 @@ pub(super) fn merge(target: &mut Node, patch: Node) {
     *target = Node::Object(members);
 }
 
-/// As [`merge`], but `null` is a value like any other.
-pub(super) fn deep_merge(target: &mut Node, delta: Node) {
+/// As [`merge`], but `null` is a value like any other, and what is at the end of a pointer of `whole` is replaced, not merged.
+pub(super) fn deep_merge(target: &mut Node, delta: Node, whole: &[&[PointerStep]]) {
+    if whole.iter().any(|steps| steps.is_empty()) {
+        *target = delta;
+        return;
+    }
     let Node::Object(delta) = delta else {
         *target = delta;
         return;
     };
     let mut members = target.take_members();
     for (name, value) in delta {
-        members.update(name, |member| deep_merge(member, value));
+        let inside: Vec<&[PointerStep]> =
+            whole.iter().filter_map(|steps| behind(steps, &name, &value)).collect();
+        members.update(name, |member| deep_merge(member, value, &inside));
     }
     *target = Node::Object(members);
+}
+
+/// The steps behind the first, if that leads to this member.
+fn behind<'s>(steps: &'s [PointerStep], name: &str, value: &Node) -> Option<&'s [PointerStep]> {
+    let (step, rest) = steps.split_first()?;
+    let leads_there = match step {
+        PointerStep::Member(wanted) => wanted == name,
+        PointerStep::Any => true,
+        PointerStep::Having { member, value: wanted } => {
+            value.member(member).and_then(Node::scalar) == Some(wanted.as_str())
+        }
+    };
+    leads_there.then_some(rest)
 }
 
 fn remove(members: &mut Members, removed: &[CompactString]) {

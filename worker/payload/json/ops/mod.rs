@@ -15,6 +15,7 @@ use super::node::{MAX_DEPTH, Node, Size};
 use super::parse::JsonError;
 use crate::payload::Limits;
 use std::fmt;
+use touchline_common::config::Pointer;
 
 /// What a delta's body is to what is held.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,8 +25,8 @@ pub enum DeltaForm {
     Replace,
     /// RFC 7396: `null` removes a member.
     Merge,
-    /// As a merge, but `null` is a value.
-    DeepMerge,
+    /// As a merge, but `null` is a value, and what these lead to is replaced whole.
+    DeepMerge(Vec<Pointer>),
     /// RFC 6902.
     Patch,
     /// As a deep merge, with items of arrays put in, replaced and removed by their key.
@@ -81,7 +82,10 @@ impl Tree {
         match form {
             DeltaForm::Replace => *self = Tree::new(delta),
             DeltaForm::Merge => return self.merge(delta, limits, merge::merge),
-            DeltaForm::DeepMerge => return self.merge(delta, limits, merge::deep_merge),
+            DeltaForm::DeepMerge(whole) => {
+                let whole: Vec<_> = whole.iter().map(Pointer::steps).collect();
+                return self.merge(delta, limits, |target, delta| merge::deep_merge(target, delta, &whole));
+            }
             DeltaForm::Keyed(rule) => {
                 return self.merge(delta, limits, |target, delta| keyed::merge(target, delta, rule));
             }

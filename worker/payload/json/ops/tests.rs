@@ -49,8 +49,35 @@ fn the_examples_of_rfc_7396() {
 
 #[test]
 fn a_deep_merge_keeps_nulls() {
-    let done = applied(&DeltaForm::DeepMerge, r#"{"a":{"b":1,"c":2},"d":[1]}"#, r#"{"a":{"b":null},"d":[]}"#);
+    let form = DeltaForm::DeepMerge(Vec::new());
+    let done = applied(&form, r#"{"a":{"b":1,"c":2},"d":[1]}"#, r#"{"a":{"b":null},"d":[]}"#);
     assert_eq!(done.unwrap(), r#"{"a":{"b":null,"c":2},"d":[]}"#);
+}
+
+#[test]
+fn a_deep_merge_replaces_whole_what_it_is_told_to() {
+    let held = r#"{"o":{"x":{"m":{"1":1,"2":2},"k":"a"},"y":{"m":{"3":3}}},"p":{"x":{"m":1}}}"#;
+    for (whole, delta, want) in [
+        (
+            "/o/*",
+            r#"{"o":{"x":{"m":{"2":5}}},"p":{"x":{"n":2}}}"#,
+            r#"{"o":{"x":{"m":{"2":5}},"y":{"m":{"3":3}}},"p":{"x":{"m":1,"n":2}}}"#,
+        ),
+        (
+            "/o/y",
+            r#"{"o":{"x":{"m":{"2":5}},"y":null}}"#,
+            r#"{"o":{"x":{"m":{"1":1,"2":5},"k":"a"},"y":null},"p":{"x":{"m":1}}}"#,
+        ),
+        (
+            "/o/[k=a]",
+            r#"{"o":{"x":{"k":"a"},"y":{"k":"b"}}}"#,
+            r#"{"o":{"x":{"k":"a"},"y":{"m":{"3":3},"k":"b"}},"p":{"x":{"m":1}}}"#,
+        ),
+        ("", r#"{"p":7}"#, r#"{"p":7}"#),
+    ] {
+        let form = DeltaForm::DeepMerge(vec![whole.parse().unwrap()]);
+        assert_eq!(applied(&form, held, delta).unwrap(), want, "{whole}");
+    }
 }
 
 #[test]
@@ -194,7 +221,7 @@ proptest! {
 
     #[test]
     fn any_delta_of_any_form_leaves_what_fits_or_what_was(held in any_value(), delta in any_value(), form in 0..5, nodes in 1..40_usize) {
-        let forms = [DeltaForm::Replace, DeltaForm::Merge, DeltaForm::DeepMerge, DeltaForm::Patch,
+        let forms = [DeltaForm::Replace, DeltaForm::Merge, DeltaForm::DeepMerge(Vec::new()), DeltaForm::Patch,
             DeltaForm::Keyed(Keyed { key: "a".to_owned(), amount: "b".to_owned() })];
         let mut tree = Tree::new(node(&held.to_string()));
         let limits = Limits { nodes, ..Limits::default() };

@@ -1,6 +1,7 @@
 //! Matches: what their answers say, what is reported of changes, when they are shown.
 
 use super::*;
+use crate::payload::json::DeltaForm;
 use touchline_common::model::{IncidentListing, Phase, Register};
 
 fn bed() -> Bed {
@@ -309,4 +310,24 @@ fn after_a_loss_a_load_is_a_base_and_an_audit_says_what_differs() {
     assert_eq!(audit(&sports_match().to_string()).map(|differing| differing.nodes), Some(0));
     assert_eq!(audit(&with("/status", json!("finished"))).map(|differing| differing.nodes), Some(1));
     assert_eq!(bed.log.bases.len(), 3);
+}
+
+#[test]
+fn a_market_that_a_bookmaker_has_no_more_is_closed_with_the_delta_that_leaves_it_out() {
+    let reading = r#"markets = { list = "/odds/*/markets", selections = "/stakes", price = "/factor" }"#;
+    let replaced = vec!["/odds/*".parse().unwrap()];
+    let source = Source { delta: DeltaForm::DeepMerge(replaced), ..source("m", reading) };
+    let mut bed = Bed::new(vec![source]).following(&["m/1"]);
+    let book = |keys: &[&str]| {
+        let market = |key: &&str| ((*key).to_owned(), json!({"stakes": {"1": {"factor": 1.5}}}));
+        json!({"markets": keys.iter().map(market).collect::<Map<String, Value>>()})
+    };
+    bed.load("m/1", &json!({"odds": {"a": book(&["x", "y"]), "b": book(&["z"])}}).to_string()).unwrap();
+    let order = |bed: &mut Bed| bed.document()["market_order"].clone();
+    assert_eq!(order(&mut bed), json!(["x", "y", "z"]));
+    bed.delta("m/1", &json!({"odds": {"a": book(&["y"])}}).to_string()).unwrap();
+    assert_eq!(bed.log.odds, ["x closed"]);
+    assert_eq!(order(&mut bed), json!(["y", "z"]), "the other bookmaker's stands");
+    let document = bed.document();
+    assert_eq!(document["markets"].as_object().unwrap().keys().collect::<Vec<_>>(), ["y", "z"]);
 }
