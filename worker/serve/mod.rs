@@ -20,6 +20,7 @@ mod items;
 mod metrics;
 mod page;
 mod respond;
+mod rooms;
 mod run;
 
 pub use error::ServeError;
