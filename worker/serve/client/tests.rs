@@ -5,7 +5,7 @@ use super::*;
 use crate::serve::frame::Why;
 use crate::serve::http::{ContentType, route};
 use crate::serve::items::tests::{items, message};
-use crate::serve::items::{ItemKey, Items, apply};
+use crate::serve::items::{ItemKey, Items, Watcher, apply};
 use proptest::prelude::*;
 use serde_json::Value;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ fn serve(client: &mut Client, now: Instant) -> usize {
 #[test]
 fn requests_are_answered_in_turn_and_the_connection_is_kept() {
     let now = Instant::now();
-    let mut client = Client::new(now);
+    let mut client = Client::new(Side::Readers, now);
     client.received(&[GET, GET, &GET[..7]].concat(), now);
     assert_eq!(serve(&mut client, now), 2);
     client.received(&GET[7..], now);
@@ -51,7 +51,7 @@ fn requests_are_answered_in_turn_and_the_connection_is_kept() {
 #[test]
 fn who_asks_without_reading_is_answered_up_to_a_bound() {
     let now = Instant::now();
-    let mut client = Client::new(now);
+    let mut client = Client::new(Side::Readers, now);
     let large = Answer { body: http::Body::Text("x".repeat(10_000)), content: ContentType::Text, ..ok() };
     let mut taken = 0;
     for _ in 0..10_000 {
@@ -74,7 +74,7 @@ fn a_bad_request_is_answered_and_the_connection_closed() {
         (&b"GET / HTTP/1.1\nHost: a\n\n"[..], "400"),
         (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc", "413"),
     ] {
-        let mut client = Client::new(now);
+        let mut client = Client::new(Side::Readers, now);
         client.received(bytes, now);
         assert!(client.next(now).is_none());
         let text = String::from_utf8(pending(&client.out)).unwrap();
@@ -93,7 +93,7 @@ fn a_bad_request_is_answered_and_the_connection_closed() {
 #[test]
 fn a_head_that_never_ends_is_given_up() {
     let now = Instant::now();
-    let mut client = Client::new(now);
+    let mut client = Client::new(Side::Readers, now);
     client.received(&GET[..5], now);
     for second in 1..10 {
         // A byte at a time gains nothing.
@@ -111,7 +111,7 @@ fn watch(items: &mut Items, client: &mut Client, framing: Framing, now: Instant)
     client.received(GET, now);
     let request = client.next(now).unwrap();
     assert!(route(&request).is_ok());
-    let known = items.watch(&ItemKey::List, ME, None).unwrap();
+    let known = items.watch(&ItemKey::List, Watcher::Client(ME), None).unwrap();
     let (watching, first) = Watching::begin(ItemKey::List, framing, known, Why::First);
     client.stream(Vec::new(), watching, now);
     client.out.push(first.unwrap().framed(framing));
@@ -129,7 +129,7 @@ fn a_websocket_is_answered_and_its_faults_close_it() {
         (frame(0x81, b"\xff"), &[0x88]),
         (frame(0x83, b""), &[0x88]),
     ] {
-        let (mut items, mut client) = (items(), Client::new(now));
+        let (mut items, mut client) = (items(), Client::new(Side::Readers, now));
         watch(&mut items, &mut client, Framing::WebSocket, now);
         let before = pending(&client.out).len();
         for byte in &bytes {
@@ -139,7 +139,7 @@ fn a_websocket_is_answered_and_its_faults_close_it() {
         let sent = pending(&client.out);
         assert!(sent[before..].starts_with(expected), "{bytes:?}: {:?}", &sent[before..]);
     }
-    let (mut items, mut client) = (items(), Client::new(now));
+    let (mut items, mut client) = (items(), Client::new(Side::Readers, now));
     watch(&mut items, &mut client, Framing::WebSocket, now);
     for _ in 0..100 {
         client.received(&frame(0x81, b"x"), now);
@@ -151,7 +151,7 @@ fn a_websocket_is_answered_and_its_faults_close_it() {
 #[test]
 fn a_quiet_stream_shows_that_it_is_alive_and_a_stalled_one_ends() {
     let now = Instant::now();
-    let (mut items, mut client) = (items(), Client::new(now));
+    let (mut items, mut client) = (items(), Client::new(Side::Readers, now));
     watch(&mut items, &mut client, Framing::EventStream, now);
     client.wrote(client.out.bytes(), now);
     assert_eq!(client.tick(now + HEARTBEAT), Fate::Open);
@@ -162,7 +162,7 @@ fn a_quiet_stream_shows_that_it_is_alive_and_a_stalled_one_ends() {
 #[test]
 fn a_websocket_is_pinged_whatever_else_it_is_sent_and_must_answer() {
     let now = Instant::now();
-    let (mut items, mut client) = (items(), Client::new(now));
+    let (mut items, mut client) = (items(), Client::new(Side::Readers, now));
     watch(&mut items, &mut client, Framing::WebSocket, now);
     let event = Message::event("{}");
     let mut pings = 0;
@@ -191,7 +191,7 @@ fn a_websocket_is_pinged_whatever_else_it_is_sent_and_must_answer() {
 #[test]
 fn events_are_never_left_out_silently() {
     let now = Instant::now();
-    let (mut items, mut client) = (items(), Client::new(now));
+    let (mut items, mut client) = (items(), Client::new(Side::Readers, now));
     watch(&mut items, &mut client, Framing::EventStream, now);
     let event = Message::event(&format!(r#"{{"text":"{}"}}"#, "x".repeat(1_000)));
     let mut taken = 0;
@@ -253,7 +253,7 @@ proptest! {
         steps in proptest::collection::vec((0..4usize, 0..3usize, 0..60_000usize), 1..80)
     ) {
         let now = Instant::now();
-        let (mut items, mut client, mut reading) = (items(), Client::new(now), Reading::default());
+        let (mut items, mut client, mut reading) = (items(), Client::new(Side::Readers, now), Reading::default());
         watch(&mut items, &mut client, Framing::EventStream, now);
         let mut published = 0;
         for (version, (size, publishes, reads)) in (1..).zip(steps) {
@@ -261,7 +261,7 @@ proptest! {
                 let text = "y".repeat(size * 12_000);
                 let head = format!(r#"{{"n":{version},"part":{part},"m{size}":"{text}"}}"#);
                 items.apply(&message(version, false, &[("", Some(&head))]));
-                for change in items.publish() {
+                for (_, change) in items.publish() {
                     published += 1;
                     let message = Message::patch(change.to.revision, 0, change.to.patch_from(&change.from));
                     client.delivery(now).unwrap().change(&change.from, &change.to, Some(&message));

@@ -25,10 +25,6 @@ impl Namespace {
         Some(Namespace(if name.starts_with('/') { Arc::from(name) } else { Arc::from(format!("/{name}")) }))
     }
 
-    pub(in crate::serve) fn as_str(&self) -> &str {
-        &self.0
-    }
-
     pub(in crate::serve) fn is_main(&self) -> bool {
         &*self.0 == "/"
     }
@@ -82,6 +78,7 @@ pub(in crate::serve) enum Delivery {
     /// It waits, within a bound of bytes; beyond it the client is sent away.
     Ordered,
     /// It is left out.
+    #[allow(dead_code, reason = "for gateways that share their rooms")]
     Volatile,
 }
 

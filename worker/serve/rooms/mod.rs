@@ -79,6 +79,7 @@ impl Rooms {
     }
 
     /// Takes a session out of a room; whether nobody is left in it.
+    #[allow(dead_code, reason = "for gateways that share their rooms")]
     pub(super) fn leave(&mut self, session: SessionId, namespace: &Namespace, room: &RoomName) -> bool {
         let Some(members) = self.namespaces.get_mut(namespace) else { return false };
         if let Some(joined) = members.sessions.get_mut(&session) {
@@ -102,26 +103,33 @@ impl Rooms {
     }
 
     /// The rooms that a session is in.
+    #[allow(dead_code, reason = "for gateways that share their rooms")]
     pub(super) fn of(&self, session: SessionId, namespace: &Namespace) -> &[RoomName] {
         let members = self.namespaces.get(namespace);
         members.and_then(|members| members.sessions.get(&session)).map_or(&[], Vec::as_slice)
     }
 
+    #[allow(dead_code, reason = "for gateways that share their rooms")]
     pub(super) fn has(&self, namespace: &Namespace, room: &RoomName) -> bool {
         self.namespaces.get(namespace).is_some_and(|members| members.rooms.contains_key(room))
     }
 
     /// Every room that somebody is in.
+    #[allow(dead_code, reason = "for gateways that share their rooms")]
     pub(super) fn all(&self) -> impl Iterator<Item = (&Namespace, &RoomName)> {
-        let rooms = |(namespace, members): (_, &'_ Members)| (namespace, members.rooms.keys());
         self.namespaces
             .iter()
-            .map(rooms)
-            .flat_map(|(namespace, rooms)| rooms.map(move |room| (namespace, room)))
+            .flat_map(|(namespace, members)| members.rooms.keys().map(move |room| (namespace, room)))
     }
 
     pub(super) fn count(&self) -> usize {
         self.count
+    }
+
+    /// Who is in a room.
+    pub(super) fn members(&self, namespace: &Namespace, room: &RoomName) -> Vec<SessionId> {
+        let members = self.namespaces.get(namespace).and_then(|members| members.rooms.get(room));
+        members.into_iter().flatten().copied().collect()
     }
 
     /// Those to whom a message goes, each once.
