@@ -201,7 +201,7 @@ impl Gateway {
                     self.connect(session, &namespace, &auth, &mut more);
                 }
                 Output::Event { session, namespace, event, ack } => {
-                    log::trace!(bytes = event.json.len(); "socket.event");
+                    log::debug!(bytes = event.json.len(); "gateway.client_event");
                     self.sockets.received += 1;
                     if let Some(ack) = ack {
                         // So that no client waits for it.
@@ -212,7 +212,7 @@ impl Gateway {
                 }
                 Output::Left { session, namespace } => self.left(session, &namespace, now),
                 Output::Closed { session, why } => {
-                    log::debug!(why = why.as_str(); "socket.closed");
+                    log::debug!(why = why.as_str(); "gateway.session_closed");
                     if let Some(member) = self.sockets.members.remove(&session) {
                         self.access.leave_session(member.address);
                     }
@@ -285,7 +285,7 @@ impl Gateway {
         match self.sockets.rooms.join(session, namespace, room) {
             Joined::First | Joined::Another => {}
             Joined::Already => return,
-            Joined::Refused => return log::debug!(room:% = room; "socket.rooms_full"),
+            Joined::Refused => return log::debug!(room:% = room; "gateway.rooms_full"),
         }
         if !namespace.is_main() {
             return;

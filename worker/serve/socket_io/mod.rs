@@ -265,7 +265,7 @@ impl SocketIo {
         let heard = peer.pace(now).and_then(|()| match payload {
             Payload::Text(text) => {
                 let packet = Packet::read(&text).map_err(|error| {
-                    log::debug!(error:% = error; "socket.bad_packet");
+                    log::debug!(error:% = error; "gateway.bad_packet");
                     Broken::Protocol
                 })?;
                 peer.packet(packet)
