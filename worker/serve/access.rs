@@ -221,6 +221,33 @@ mod tests {
     }
 
     #[test]
+    fn a_session_may_show_its_token_later_and_a_wrong_one_never() {
+        let (open, closed) = (access(None), access(Some("s3cret")));
+        for (head, pass) in [
+            (" HTTP/1.1\r\nHost: h", Some(Pass::Needed)),
+            ("?token=s3cret HTTP/1.1\r\nHost: h", Some(Pass::Given)),
+            (" HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer s3cret", Some(Pass::Given)),
+            ("?token=other HTTP/1.1\r\nHost: h", None),
+        ] {
+            assert_eq!(closed.pass(&request(head)), pass, "{head}");
+            assert_eq!(open.pass(&request(head)), Some(Pass::Given));
+        }
+        assert!(closed.is_token("s3cret") && !closed.is_token("") && open.is_token("any"));
+    }
+
+    #[test]
+    fn who_publishes_has_the_secret() {
+        let none = access(Some("s3cret"));
+        let some = Access { secret: Some(Secret::new("p".to_owned())), ..access(None) };
+        let bearer = |text: &str| request(&format!(" HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {text}"));
+        assert!(some.check_publisher(&bearer("p")).is_ok());
+        for wrong in [bearer("q"), bearer(""), request("?token=p HTTP/1.1\r\nHost: h")] {
+            assert_eq!(some.check_publisher(&wrong).unwrap_err().status, Status::Unauthorized);
+        }
+        assert!(none.check_publisher(&bearer("s3cret")).is_err(), "without a secret nobody may");
+    }
+
+    #[test]
     fn who_asks_is_read_from_trusted_proxies_only() {
         let access = access(None);
         for (peer, forwarded, client) in [

@@ -138,3 +138,25 @@ pub(super) fn heartbeat(framing: Framing) -> Arc<[u8]> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn packet(message: &Message) -> String {
+        let frame = message.socket("inplay", "A\"").first().unwrap().clone().websocket();
+        let text = memchr::memchr(b'4', &frame).unwrap();
+        String::from_utf8(frame[text..].to_vec()).unwrap()
+    }
+
+    #[test]
+    fn a_message_is_an_event_of_socket_io_too() {
+        let revision = Revision { epoch: 3, version: 17 };
+        let snapshot = Message::snapshot(revision, Why::First, r#"{"a":1}"#);
+        assert_eq!(
+            packet(&snapshot),
+            r#"42["match",{"match":"A\"","feed":"inplay","type":"snapshot","id":"3-17","why":"first","document":{"a":1}}]"#
+        );
+        assert_eq!(packet(&Message::event(r#"{"seq":1}"#)), r#"42["event",{"seq":1}]"#);
+    }
+}

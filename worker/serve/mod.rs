@@ -19,6 +19,7 @@ mod feed;
 mod frame;
 mod http;
 mod items;
+mod listener;
 mod metrics;
 mod page;
 mod publish;

@@ -15,15 +15,14 @@ use super::feed::{Feed, FeedState};
 use super::frame::Message;
 use super::http::{Answer, Side};
 use super::items::{ItemKey, Items, Watcher};
+use super::listener::Listener;
 use super::publish::{Pace, Publications};
 use super::relay::Relay;
 use super::sockets::Sockets;
 use crate::wire::websocket::CloseCode;
-use mio::net::TcpListener;
-use mio::{Interest, Poll, Token};
+use mio::{Poll, Token};
 use std::collections::BTreeSet;
 use std::io;
-use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -33,9 +32,9 @@ use touchline_common::logging::LogHandle;
 
 pub(super) const CONTROL: Token = Token(0);
 pub(super) const WAKER: Token = Token(1);
-const LISTENER: Token = Token(2);
+pub(super) const LISTENER: Token = Token(2);
 const FEED: Token = Token(3);
-const PUBLISHERS: Token = Token(4);
+pub(super) const PUBLISHERS: Token = Token(4);
 const FIRST_CLIENT: usize = 5;
 
 /// Between two publications: what comes meanwhile of one match is one change.
@@ -45,6 +44,8 @@ const TICK: Duration = Duration::from_millis(500);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Rounds of one client in one turn: read, answer, write.
 const ROUNDS: usize = 8;
+/// Clients at most of which more than usual is held, since a body or message of theirs is not whole: up to 1 MB each.
+const LARGE: usize = 256;
 /// The part of the time for a stop that clients have to read what they were sent.
 const GOODBYE_PART: f32 = 0.6;
 
@@ -85,6 +86,8 @@ pub(super) struct Gateway {
     pub(super) counters: Counters,
     /// Clients to be looked at without an event.
     again: BTreeSet<usize>,
+    /// Clients of which more than usual is held.
+    large: BTreeSet<usize>,
     published_at: Instant,
     next_tick: Instant,
     /// When it leaves at the latest, once it was asked to.
@@ -100,17 +103,6 @@ pub(super) struct Publishing {
     pub(super) relay: Relay,
 }
 
-#[derive(Debug)]
-struct Listener {
-    /// `None` once it leaves.
-    socket: Option<TcpListener>,
-    waiting: bool,
-    /// No connection is taken before that.
-    pause: Option<Instant>,
-    /// Whether it was said that none could be taken, since one was.
-    is_told: bool,
-}
-
 /// The document feed as it stands.
 #[derive(Debug)]
 pub(super) enum FeedLink {
@@ -123,27 +115,6 @@ pub(super) enum FeedLink {
     },
     /// The recorder is gone: what is known is what it was.
     Lost,
-}
-
-impl Listener {
-    fn open(listen: &str, side: Side, poll: &Poll) -> Result<(Listener, SocketAddr), ServeError> {
-        let (key, token) = match side {
-            Side::Readers => ("listen", LISTENER),
-            Side::Publishers => ("pub_listen", PUBLISHERS),
-        };
-        let wanted: SocketAddr = listen
-            .parse()
-            .map_err(|_| ServeError::Config { what: format!("[gateway] {key} is no address") })?;
-        let failed = |source| ServeError::Listen { address: listen.to_owned(), source };
-        let mut socket = TcpListener::bind(wanted).map_err(failed)?;
-        poll.registry().register(&mut socket, token, Interest::READABLE).map_err(failed)?;
-        let address = socket.local_addr().map_err(failed)?;
-        Ok((Listener { socket: Some(socket), waiting: true, pause: None, is_told: false }, address))
-    }
-
-    fn close(&mut self) {
-        (self.socket, self.waiting) = (None, false);
-    }
 }
 
 impl Gateway {
@@ -193,6 +164,7 @@ impl Gateway {
             logs,
             counters: Counters::default(),
             again: BTreeSet::new(),
+            large: BTreeSet::new(),
             published_at: now,
             next_tick: now,
             leaving: None,
@@ -512,6 +484,7 @@ impl Gateway {
                 self.respond(id, &request, now);
             }
             answered |= self.read_messages(id, now);
+            self.bound_large(id, now);
             self.notice_end(id, now);
             let Some(connection) = self.connections.get(id) else { return };
             if connection.write(&mut self.counters.sent_bytes, now) == Fate::Over {
@@ -537,6 +510,20 @@ impl Gateway {
             self.socket_message(id, session, message, now);
         }
         any
+    }
+
+    fn bound_large(&mut self, id: ClientId, now: Instant) {
+        let Some(connection) = self.connections.get(id) else { return };
+        if !connection.client.holds_much() {
+            self.large.remove(&id.slot);
+        } else if !self.large.contains(&id.slot) {
+            if self.large.len() < LARGE {
+                self.large.insert(id.slot);
+            } else {
+                self.counters.refused += 1;
+                connection.client.give_way(now);
+            }
+        }
     }
 
     /// A session is told of a connection that is its no more.
@@ -582,6 +569,7 @@ impl Gateway {
                 self.session_gone(id, session, now);
             }
         }
+        self.large.remove(&slot);
         self.connections.remove(slot, self.poll.registry(), &mut self.access);
     }
 }

@@ -234,6 +234,31 @@ impl Client {
         Ok(Some(request))
     }
 
+    /// Whether what came and is not whole yet takes more memory than every connection may.
+    pub(super) fn holds_much(&self) -> bool {
+        match &self.state {
+            State::Socket(socket) => socket.capacity() > INBOX,
+            State::Reading { .. }
+            | State::Waiting { .. }
+            | State::Held { .. }
+            | State::Streaming(_)
+            | State::Closing => self.inbox.len() > INBOX,
+        }
+    }
+
+    /// Too many others hold much.
+    pub(super) fn give_way(&mut self, now: Instant) {
+        let why = "too many large messages at once: try again";
+        match &self.state {
+            State::Reading { .. } => self.refuse(&Answer::refused(Status::Unavailable, why), now),
+            State::Waiting { .. }
+            | State::Held { .. }
+            | State::Socket(_)
+            | State::Streaming(_)
+            | State::Closing => self.dismiss(CloseCode::TRY_LATER, why, now),
+        }
+    }
+
     /// The answer to the request comes once there is something to say, at the latest after `most`.
     pub(super) fn hold(&mut self, most: Duration, now: Instant) {
         if let State::Waiting { to } = &mut self.state {

@@ -14,6 +14,11 @@ pub(super) struct Socket {
 }
 
 impl Socket {
+    /// Bytes of memory for what came.
+    pub(super) fn capacity(&self) -> usize {
+        self.reader.as_ref().map_or(0, Reader::capacity)
+    }
+
     pub(super) fn received(&mut self, bytes: &[u8]) {
         let limits = Limits { frame: self.most, inflated: self.most, ratio: 1 };
         self.reader.get_or_insert_with(|| Reader::small(Role::Server, limits)).feed(bytes);

@@ -2,6 +2,7 @@
 
 use super::watch::{ENOUGH, EVENTS};
 use super::*;
+use crate::serve::engine_io::Payload;
 use crate::serve::frame::Why;
 use crate::serve::http::{ContentType, route};
 use crate::serve::items::tests::{items, message};
@@ -105,6 +106,102 @@ fn a_head_that_never_ends_is_given_up() {
     assert_eq!(client.tick(now + HEAD), Fate::Open);
     assert!(pending(&client.out).starts_with(b"HTTP/1.1 408 "));
     assert_eq!(client.tick(now + HEAD + GOODBYE), Fate::Over);
+}
+
+fn post(path: &str, headers: &str, body: &str) -> Vec<u8> {
+    format!("POST {path} HTTP/1.1\r\nHost: h\r\n{headers}\r\n{body}").into_bytes()
+}
+
+#[test]
+fn a_body_is_read_where_one_belongs_however_it_is_cut() {
+    let now = Instant::now();
+    let bytes = post("/socket.io/?sid=a", "Content-Length: 5\r\n", "hello");
+    let mut client = Client::new(Side::Readers, now);
+    for byte in [&bytes[..], GET].concat().chunks(1) {
+        client.received(byte, now);
+        if let Some(request) = client.next(now) {
+            assert!(request.body == b"hello" || request.path == "/healthz");
+            client.awaits(For::request(&request, None));
+            client.answer(&ok(), now);
+        }
+    }
+    let text = String::from_utf8(pending(&client.out)).unwrap();
+    assert_eq!(text.matches("HTTP/1.1 200 OK").count(), 2, "{text}");
+    for (side, bytes, status) in [
+        (Side::Readers, post("/pub", "Content-Length: 5\r\n", ""), "413"),
+        (Side::Readers, post("/socket.io/", "Content-Length: 1000001\r\n", ""), "413"),
+        (Side::Readers, post("/socket.io/", "Transfer-Encoding: chunked\r\n", "fffffff\r\n"), "413"),
+        (Side::Publishers, post("/socket.io/", "Content-Length: 5\r\n", ""), "413"),
+        (Side::Publishers, post("/pub", "Content-Length: 1000001\r\n", ""), "413"),
+        (Side::Publishers, post("/pub", "Transfer-Encoding: chunked\r\n", "x\r\n"), "400"),
+    ] {
+        let mut client = Client::new(side, now);
+        client.received(&bytes, now);
+        assert!(client.next(now).is_none());
+        let text = String::from_utf8(pending(&client.out)).unwrap();
+        assert!(text.starts_with(&format!("HTTP/1.1 {status} ")), "{text}");
+        assert!(text.contains("Connection: close\r\n"), "what follows could be read as another request");
+    }
+}
+
+#[test]
+fn a_body_is_asked_for_and_is_not_waited_for_for_ever() {
+    let now = Instant::now();
+    let mut client = Client::new(Side::Publishers, now);
+    client.received(&post("/pub", "Content-Length: 500000\r\nExpect: 100-continue\r\n", ""), now);
+    assert!(client.next(now).is_none() && client.next(now).is_none());
+    assert_eq!(pending(&client.out), b"HTTP/1.1 100 Continue\r\n\r\n");
+    let mut taken = 0;
+    while client.takes_bytes() && taken < 10_000_000 {
+        client.received(&[b'x'; 10_000], now);
+        taken += 10_000;
+        if client.next(now).is_some() {
+            break;
+        }
+        assert!(client.holds_much() || taken <= INBOX);
+    }
+    assert_eq!(taken, 500_000);
+    let mut client = Client::new(Side::Publishers, now);
+    client.received(&post("/pub", "Content-Length: 5\r\n", "x"), now);
+    client.next(now);
+    client.tick(now + BODY);
+    assert!(pending(&client.out).starts_with(b"HTTP/1.1 408 "));
+}
+
+#[test]
+fn a_request_that_is_held_ends_with_its_client() {
+    let now = Instant::now();
+    let mut client = Client::new(Side::Readers, now);
+    client.received(GET, now);
+    let request = client.next(now).unwrap();
+    client.awaits(For::request(&request, None));
+    client.hold(Duration::from_secs(60), now);
+    assert!(client.serves_session() && client.next(now).is_none());
+    assert_eq!(client.tick(now + ANSWER), Fate::Open);
+    assert!(client.out.is_empty());
+    assert_eq!(client.peer_ended(), Fate::Over);
+    client.answer(&ok(), now);
+    assert!(!client.serves_session() && pending(&client.out).starts_with(b"HTTP/1.1 200 "));
+}
+
+#[test]
+fn messages_of_a_sessions_websocket_are_handed_out() {
+    let now = Instant::now();
+    let mut client = Client::new(Side::Readers, now);
+    client.received(GET, now);
+    client.next(now).unwrap();
+    client.received(&[0x81, 0x82, 0, 0, 0, 0, b'4', b'0'], now);
+    client.open_socket(b"HTTP/1.1 101 \r\n\r\n".to_vec(), 1_000, now);
+    assert!(client.is_socket());
+    assert_eq!(client.next_message(now), Some(Payload::Text("40".into())), "it came with the request");
+    client.received(&[0x89, 0x80, 0, 0, 0, 0, 0x82, 0x81, 0, 0, 0, 0, 7], now);
+    assert_eq!(client.next_message(now), Some(Payload::Binary(vec![7])));
+    assert!(pending(&client.out).ends_with(&[0x8a, 0]));
+    assert_eq!(client.next_message(now), None);
+    client.received(&[0x82, 0xfe, 0xff, 0xff, 0, 0, 0, 0], now);
+    assert_eq!(client.next_message(now), None);
+    assert!(!client.is_socket(), "longer than it may be");
+    assert!(pending(&client.out).windows(4).any(|part| part[0] == 0x88 && part[2..] == [3, 241]), "1009");
 }
 
 fn watch(items: &mut Items, client: &mut Client, framing: Framing, now: Instant) {

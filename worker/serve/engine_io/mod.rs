@@ -5,11 +5,13 @@
 //! bounded. Callers: `socket_io`, and through it the loop, which owns the sockets.
 
 mod packet;
+mod refusal;
 mod session;
 #[cfg(test)]
 pub(super) mod tests;
 
 pub(super) use packet::Frame;
+pub(super) use refusal::forbidden;
 pub(super) use session::Sent;
 
 use super::client::ClientId;
@@ -20,6 +22,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hashbrown::HashMap;
 use packet::Packet;
+use refusal::Refusal;
 use ring::rand::{SecureRandom, SystemRandom};
 use session::{Heartbeat, Probe, Queue, Session, Transport, packets};
 use slab::Slab;
@@ -115,44 +118,6 @@ impl Closed {
             Closed::Leaving => CloseCode::RESTARTING,
         }
     }
-}
-
-/// Why a request leads to no session; numbers and words are those of the protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Refusal {
-    Transport,
-    Unknown,
-    Method,
-    Bad,
-    Version,
-    /// A method that no session takes.
-    Unusable,
-    /// Too many sessions.
-    Full,
-}
-
-impl Refusal {
-    fn answer(self) -> Answer {
-        match self {
-            Refusal::Transport => refused(Status::Bad, 0, "Transport unknown"),
-            Refusal::Unknown => refused(Status::Bad, 1, "Session ID unknown"),
-            Refusal::Method => refused(Status::Bad, 2, "Bad handshake method"),
-            Refusal::Bad => refused(Status::Bad, 3, "Bad request"),
-            Refusal::Version => refused(Status::Bad, 5, "Unsupported protocol version"),
-            Refusal::Unusable => Answer::text(Status::Failed, ""),
-            Refusal::Full => refused(Status::Unavailable, 3, "Too many sessions"),
-        }
-    }
-}
-
-fn refused(status: Status, code: u32, message: &str) -> Answer {
-    let text = format!(r#"{{"code":{code},"message":"{message}"}}"#);
-    Answer { status, content: ContentType::Json, body: Body::Text(text) }
-}
-
-/// The answer to whom the application does not admit.
-pub(super) fn forbidden() -> Answer {
-    refused(Status::Forbidden, 4, "Forbidden")
 }
 
 /// 20 characters that nobody can guess; `None`: the kernel has no random bytes.
