@@ -51,18 +51,28 @@ impl GatewayConfig {
     /// # Errors
     /// Where it was looked for and not found; no secret is in it.
     pub fn read_token(&self) -> Result<Option<Secret>, String> {
-        let file = &self.read_token_file;
-        if file.is_empty() {
-            return Ok(None);
-        }
-        let text =
-            std::fs::read_to_string(file).map_err(|error| format!("{file}: cannot read it: {error}"))?;
-        let line = text.lines().next().unwrap_or_default().trim();
-        if line.is_empty() || line.len() > MAX_PASSWORD {
-            return Err(format!("{file}: no token in its first line"));
-        }
-        Ok(Some(Secret::new(line.to_owned())))
+        first_line(&self.read_token_file)
     }
+
+    /// The secret that publishers must have; `None`: nobody publishes.
+    ///
+    /// # Errors
+    /// As [`GatewayConfig::read_token`].
+    pub fn pub_secret(&self) -> Result<Option<Secret>, String> {
+        first_line(&self.pub_secret_file)
+    }
+}
+
+fn first_line(file: &str) -> Result<Option<Secret>, String> {
+    if file.is_empty() {
+        return Ok(None);
+    }
+    let text = std::fs::read_to_string(file).map_err(|error| format!("{file}: cannot read it: {error}"))?;
+    let line = text.lines().next().unwrap_or_default().trim();
+    if line.is_empty() || line.len() > MAX_PASSWORD {
+        return Err(format!("{file}: no token in its first line"));
+    }
+    Ok(Some(Secret::new(line.to_owned())))
 }
 
 impl FeedConfig {

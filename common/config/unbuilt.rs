@@ -21,8 +21,7 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
         let unbuilt = StreamsConfig { kafka, kafka_options, ..StreamsConfig::default() };
         refuse_all("streams", &unbuilt, findings);
     }
-    let GatewayConfig { pub_listen, pub_secret_file, redis, .. } = config.gateway.clone();
-    let unbuilt = GatewayConfig { pub_listen, pub_secret_file, redis, ..GatewayConfig::default() };
+    let unbuilt = GatewayConfig { redis: config.gateway.redis.clone(), ..GatewayConfig::default() };
     refuse_all("gateway", &unbuilt, findings);
     let sandbox = &config.sandbox;
     match sandbox.mode {

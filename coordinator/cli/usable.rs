@@ -26,6 +26,7 @@ pub(super) fn load(path: &Path) -> Result<Config, ConfigErrors> {
     found.extend(kafka(&mut config.streams));
     found.extend(ndjson(&config.streams));
     found.extend(read_token(&config));
+    found.extend(pub_secret(&config));
     if found.is_empty() { Ok(config) } else { Err(ConfigErrors::unusable(path, found)) }
 }
 
@@ -156,6 +157,12 @@ fn kafka(streams: &mut StreamsConfig) -> Option<Unusable> {
 fn read_token(config: &Config) -> Option<Unusable> {
     let error = config.gateway.read_token().err()?;
     Some(Unusable::of_table("gateway", "read_token_file", error, "expected a file with the readers' token"))
+}
+
+fn pub_secret(config: &Config) -> Option<Unusable> {
+    let error = config.gateway.pub_secret().err()?;
+    let expected = "expected a file with the publishers' secret";
+    Some(Unusable::of_table("gateway", "pub_secret_file", error, expected))
 }
 
 fn ndjson(streams: &StreamsConfig) -> Option<Unusable> {

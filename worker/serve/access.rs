@@ -1,5 +1,6 @@
 //! Who may connect, ask and read: the token, origins, and how many connections an address may have. Pure.
 
+use super::engine_io;
 use super::http::{Answer, Request, Route, Status};
 use hashbrown::HashMap;
 use std::net::IpAddr;
@@ -8,13 +9,25 @@ use touchline_common::config::{GatewayConfig, Network, Secret};
 /// Connections of one address at a time. Those of this machine are not counted: they are our own, or a proxy's.
 const PER_ADDRESS: u32 = 512;
 
+/// Whether who opens a session has shown the token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pass {
+    Given,
+    /// It may come in the first message.
+    Needed,
+}
+
 #[derive(Debug)]
 pub(super) struct Access {
     token: Option<Secret>,
+    /// Of publishers.
+    secret: Option<Secret>,
     /// Whose pages may read, beside our own; `*`: anybody's.
     origins: Vec<String>,
     proxies: Vec<Network>,
     addresses: HashMap<IpAddr, u32>,
+    /// Sessions of each.
+    sessions: HashMap<IpAddr, u32>,
 }
 
 impl Access {
@@ -23,30 +36,31 @@ impl Access {
     pub(super) fn new(config: &GatewayConfig) -> Result<Access, String> {
         Ok(Access {
             token: config.read_token()?,
+            secret: config.pub_secret()?,
             origins: config.origins.clone(),
             // They were checked with the rest of the configuration.
             proxies: config.trusted_proxies.iter().filter_map(|text| text.parse().ok()).collect(),
             addresses: HashMap::new(),
+            sessions: HashMap::new(),
         })
     }
 
     /// Counts one more connection of an address; whether it may have it.
     pub(super) fn enter(&mut self, address: IpAddr) -> bool {
-        let count = self.addresses.entry(address).or_default();
-        if *count >= PER_ADDRESS && !address.is_loopback() {
-            return false;
-        }
-        *count += 1;
-        true
+        enter(&mut self.addresses, address)
+    }
+
+    /// The same for sessions, which outlive the connections of their requests.
+    pub(super) fn enter_session(&mut self, address: IpAddr) -> bool {
+        enter(&mut self.sessions, address)
+    }
+
+    pub(super) fn leave_session(&mut self, address: IpAddr) {
+        leave(&mut self.sessions, address);
     }
 
     pub(super) fn leave(&mut self, address: IpAddr) {
-        if let Some(count) = self.addresses.get_mut(&address) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                self.addresses.remove(&address);
-            }
-        }
+        leave(&mut self.addresses, address);
     }
 
     /// Whether a peer speaks for others, so that its own connections are not counted.
@@ -75,23 +89,60 @@ impl Access {
     /// # Errors
     /// The answer to who may not ask this.
     pub(super) fn check(&self, request: &Request, route: &Route) -> Result<(), Answer> {
-        if let Route::Live(_) = route
-            && !self.is_own_page(request)
-            && self.origin(request).is_none()
-        {
-            // A browser lets any page open a WebSocket anywhere; the server is to look at the origin.
-            return Err(Answer::refused(Status::Forbidden, "this page's origin is not one of `origins`"));
+        // A browser lets any page open a WebSocket anywhere; the server is to look at the origin.
+        let is_foreign = !self.is_own_page(request) && self.origin(request).is_none();
+        match route {
+            Route::Live(_) if is_foreign => {
+                return Err(Answer::refused(Status::Forbidden, "this page's origin is not one of `origins`"));
+            }
+            Route::Socket if is_foreign => return Err(engine_io::forbidden()),
+            Route::Live(_)
+            | Route::Socket
+            | Route::Page(_)
+            | Route::Matches
+            | Route::Match(_)
+            | Route::Odds { .. }
+            | Route::Events { .. }
+            | Route::Pool
+            | Route::Metrics
+            | Route::Health
+            | Route::Ready
+            | Route::Preflight => {}
         }
         let Some(token) = self.token.as_ref().filter(|_| !route.is_open()) else { return Ok(()) };
-        let bearer = request.header("authorization").and_then(|value| {
-            let (scheme, token) = value.split_once(' ')?;
-            scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-        });
-        match bearer.or_else(|| request.parameter("token")) {
+        match bearer(request).or_else(|| request.parameter("token")) {
             Some(given) if is_same(given.as_bytes(), token.expose().as_bytes()) => Ok(()),
             Some(_) => Err(Answer::refused(Status::Unauthorized, "the token is another one")),
             None => {
                 let how = "expected `Authorization: Bearer TOKEN`, or `?token=TOKEN`";
+                Err(Answer::refused(Status::Unauthorized, how))
+            }
+        }
+    }
+
+    /// Whether who opens a session may read; `None`: the token that it shows is another one.
+    pub(super) fn pass(&self, request: &Request) -> Option<Pass> {
+        if self.token.is_none() {
+            return Some(Pass::Given);
+        }
+        match bearer(request).or_else(|| request.parameter("token")) {
+            Some(given) => self.is_token(given).then_some(Pass::Given),
+            None => Some(Pass::Needed),
+        }
+    }
+
+    pub(super) fn is_token(&self, given: &str) -> bool {
+        self.token.as_ref().is_none_or(|token| is_same(given.as_bytes(), token.expose().as_bytes()))
+    }
+
+    /// # Errors
+    /// The answer to who does not have the publishers' secret.
+    pub(super) fn check_publisher(&self, request: &Request) -> Result<(), Answer> {
+        let secret = self.secret.as_ref().map(Secret::expose);
+        match (bearer(request), secret) {
+            (Some(given), Some(secret)) if is_same(given.as_bytes(), secret.as_bytes()) => Ok(()),
+            (Some(_) | None, _) => {
+                let how = "expected `Authorization: Bearer SECRET`, as in `pub_secret_file`";
                 Err(Answer::refused(Status::Unauthorized, how))
             }
         }
@@ -102,6 +153,29 @@ impl Access {
         let Some(origin) = request.header("origin") else { return true };
         let host = origin.split_once("://").map(|(_, host)| host);
         host.is_some() && host == request.header("host")
+    }
+}
+
+fn bearer(request: &Request) -> Option<&str> {
+    let (scheme, token) = request.header("authorization")?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+fn enter(counts: &mut HashMap<IpAddr, u32>, address: IpAddr) -> bool {
+    let count = counts.entry(address).or_default();
+    if *count >= PER_ADDRESS && !address.is_loopback() {
+        return false;
+    }
+    *count += 1;
+    true
+}
+
+fn leave(counts: &mut HashMap<IpAddr, u32>, address: IpAddr) {
+    if let Some(count) = counts.get_mut(&address) {
+        *count = count.saturating_sub(1);
+        if *count == 0 {
+            counts.remove(&address);
+        }
     }
 }
 
@@ -144,6 +218,33 @@ mod tests {
             assert_eq!(access.check(&request(head), &Route::Matches).is_ok(), may, "{head}");
         }
         assert!(access.check(&request(" HTTP/1.1\r\nHost: h"), &Route::Health).is_ok());
+    }
+
+    #[test]
+    fn a_session_may_show_its_token_later_and_a_wrong_one_never() {
+        let (open, closed) = (access(None), access(Some("s3cret")));
+        for (head, pass) in [
+            (" HTTP/1.1\r\nHost: h", Some(Pass::Needed)),
+            ("?token=s3cret HTTP/1.1\r\nHost: h", Some(Pass::Given)),
+            (" HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer s3cret", Some(Pass::Given)),
+            ("?token=other HTTP/1.1\r\nHost: h", None),
+        ] {
+            assert_eq!(closed.pass(&request(head)), pass, "{head}");
+            assert_eq!(open.pass(&request(head)), Some(Pass::Given));
+        }
+        assert!(closed.is_token("s3cret") && !closed.is_token("") && open.is_token("any"));
+    }
+
+    #[test]
+    fn who_publishes_has_the_secret() {
+        let none = access(Some("s3cret"));
+        let some = Access { secret: Some(Secret::new("p".to_owned())), ..access(None) };
+        let bearer = |text: &str| request(&format!(" HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {text}"));
+        assert!(some.check_publisher(&bearer("p")).is_ok());
+        for wrong in [bearer("q"), bearer(""), request("?token=p HTTP/1.1\r\nHost: h")] {
+            assert_eq!(some.check_publisher(&wrong).unwrap_err().status, Status::Unauthorized);
+        }
+        assert!(none.check_publisher(&bearer("s3cret")).is_err(), "without a secret nobody may");
     }
 
     #[test]

@@ -3,7 +3,9 @@
 use super::access::Access;
 use super::client::{Client, ClientId, Fate};
 use super::frame::Framing;
+use super::http::Side;
 use super::items::ItemKey;
+use super::rooms::SessionId;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
 use nix::sys::socket::{setsockopt, sockopt};
@@ -29,6 +31,9 @@ pub(super) struct Connection {
     counted: Option<IpAddr>,
     /// For whose watchers it is to be taken out at its end.
     pub(super) watches: Option<ItemKey>,
+    /// Whose request it holds, or whose WebSocket it is.
+    pub(super) session: Option<SessionId>,
+    pub(super) side: Side,
     readable: bool,
     writable: bool,
     /// Whether the other side was told that nothing more comes.
@@ -59,6 +64,8 @@ pub(super) struct Counts {
     pub requests: u64,
     pub event_streams: u64,
     pub websockets: u64,
+    /// Of sessions.
+    pub sockets: u64,
 }
 
 impl Connections {
@@ -69,7 +76,7 @@ impl Connections {
     /// Takes connections that wait; those above a bound are closed, and counted.
     pub(super) fn accept(
         &mut self,
-        listener: &TcpListener,
+        (listener, side): (&TcpListener, Side),
         registry: &Registry,
         access: &mut Access,
         refused: &mut u64,
@@ -90,7 +97,7 @@ impl Connections {
                 *refused += 1;
                 continue;
             }
-            if let Err(error) = self.insert(socket, peer, counted, registry, now) {
+            if let Err(error) = self.insert(socket, side, (peer, counted), registry, now) {
                 counted.into_iter().for_each(|address| access.leave(address));
                 return Accepted::Failed(error);
             }
@@ -101,8 +108,8 @@ impl Connections {
     fn insert(
         &mut self,
         mut socket: TcpStream,
-        peer: IpAddr,
-        counted: Option<IpAddr>,
+        side: Side,
+        (peer, counted): (IpAddr, Option<IpAddr>),
         registry: &Registry,
         now: Instant,
     ) -> io::Result<()> {
@@ -114,7 +121,7 @@ impl Connections {
         registry.register(&mut socket, token, Interest::READABLE | Interest::WRITABLE)?;
         self.births += 1;
         let id = ClientId { slot: entry.key(), birth: self.births };
-        let client = Client::new(now);
+        let client = Client::new(side, now);
         entry.insert(Connection {
             id,
             client,
@@ -122,6 +129,8 @@ impl Connections {
             socket,
             counted,
             watches: None,
+            session: None,
+            side,
             readable: true,
             writable: true,
             shut: false,
@@ -161,6 +170,7 @@ impl Connections {
         let mut counts = Counts::default();
         for (_, connection) in &self.all {
             match connection.client.watching().map(|watching| watching.framing) {
+                None if connection.client.is_socket() => counts.sockets += 1,
                 None => counts.requests += 1,
                 Some(Framing::EventStream) => counts.event_streams += 1,
                 Some(Framing::WebSocket) => counts.websockets += 1,
@@ -177,7 +187,7 @@ impl Connections {
 
 impl Counts {
     pub(super) fn streams(self) -> u64 {
-        self.event_streams + self.websockets
+        self.event_streams + self.websockets + self.sockets
     }
 
     pub(super) fn all(self) -> u64 {

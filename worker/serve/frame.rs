@@ -1,6 +1,9 @@
 //! What clients are sent as it changes, as one JSON text, framed once for each kind of stream however many clients it goes to.
 
+use super::engine_io::Frame;
 use super::items::Revision;
+use super::rooms::{Emitted, Namespace};
+use super::socket_io;
 use crate::wire::websocket::{Role, Writer};
 use serde_json::{Map, Value};
 use std::cell::OnceCell;
@@ -32,6 +35,9 @@ impl Why {
     }
 }
 
+/// What stands before the row of an event.
+const EVENT: &str = r#"{"type":"event","event":"#;
+
 /// One message, shared by all who are sent it.
 #[derive(Debug)]
 pub(super) struct Message {
@@ -40,6 +46,7 @@ pub(super) struct Message {
     json: String,
     event_stream: OnceCell<Arc<[u8]>>,
     websocket: OnceCell<Arc<[u8]>>,
+    socket: OnceCell<Vec<Frame>>,
 }
 
 impl Message {
@@ -62,7 +69,7 @@ impl Message {
 
     /// `event`: a row of the match stream as an object.
     pub(super) fn event(event: &str) -> Message {
-        Message::new("event", None, format!(r#"{{"type":"event","event":{event}}}"#))
+        Message::new("event", None, format!("{EVENT}{event}}}"))
     }
 
     /// The last message of a stream that ends here.
@@ -75,7 +82,30 @@ impl Message {
         if json.contains(['\n', '\r']) {
             json = json.replace(['\n', '\r'], " ");
         }
-        Message { kind, id, json, event_stream: OnceCell::new(), websocket: OnceCell::new() }
+        Message {
+            kind,
+            id,
+            json,
+            event_stream: OnceCell::new(),
+            websocket: OnceCell::new(),
+            socket: OnceCell::new(),
+        }
+    }
+
+    /// As an event of Socket.IO: `event` with the row, else `match` with what a stream has, and whose it is.
+    pub(super) fn socket(&self, feed: &str, id: &str) -> &[Frame] {
+        self.socket.get_or_init(|| {
+            let row = self.json.strip_prefix(EVENT).and_then(|rest| rest.strip_suffix('}'));
+            let event = match row {
+                Some(row) => Emitted::new("event", row),
+                None => {
+                    let (feed, id) = (Value::from(feed), Value::from(id));
+                    let rest = self.json.strip_prefix('{').unwrap_or_default();
+                    Emitted::new("match", &format!(r#"{{"match":{id},"feed":{feed},{rest}"#))
+                }
+            };
+            socket_io::frames(&Namespace::main(), &event, None)
+        })
     }
 
     pub(super) fn framed(&self, framing: Framing) -> Arc<[u8]> {
@@ -106,5 +136,27 @@ pub(super) fn heartbeat(framing: Framing) -> Arc<[u8]> {
             Writer::new(Role::Server, None, usize::MAX).ping(b"", &mut out);
             Arc::from(out)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn packet(message: &Message) -> String {
+        let frame = message.socket("inplay", "A\"").first().unwrap().clone().websocket();
+        let text = memchr::memchr(b'4', &frame).unwrap();
+        String::from_utf8(frame[text..].to_vec()).unwrap()
+    }
+
+    #[test]
+    fn a_message_is_an_event_of_socket_io_too() {
+        let revision = Revision { epoch: 3, version: 17 };
+        let snapshot = Message::snapshot(revision, Why::First, r#"{"a":1}"#);
+        assert_eq!(
+            packet(&snapshot),
+            r#"42["match",{"match":"A\"","feed":"inplay","type":"snapshot","id":"3-17","why":"first","document":{"a":1}}]"#
+        );
+        assert_eq!(packet(&Message::event(r#"{"seq":1}"#)), r#"42["event",{"seq":1}]"#);
     }
 }

@@ -5,6 +5,7 @@ use super::http::{Answer, Body, ContentType, Status};
 use super::run::{Counters, FeedLink, Gateway};
 use serde_json::Value;
 use std::fmt::Write;
+use std::time::Duration;
 
 impl Gateway {
     /// `pool`: what `status` and `workers` said, if they did.
@@ -32,14 +33,19 @@ impl Gateway {
             "whether the recorder's feed is connected",
             f64::from(u8::from(is_open)),
         );
-        let Counts { requests, event_streams, websockets } = self.connections.counts();
+        let Counts { requests, event_streams, websockets, sockets } = self.connections.counts();
         page.begin("touchline_gateway_clients", "gauge", "connections that are open");
-        for (kind, count) in
-            [("request", requests), ("event_stream", event_streams), ("websocket", websockets)]
-        {
+        for (kind, count) in [
+            ("request", requests),
+            ("event_stream", event_streams),
+            ("websocket", websockets),
+            ("socket_io", sockets),
+        ] {
             page.sample("touchline_gateway_clients", &[("kind", kind)], count as f64);
         }
-        let Counters { requests, refused, slow, conflated, sent_bytes, fed } = self.counters;
+        let Counters { requests, refused, slow, conflated, sent_bytes, fed, published, unpublished } =
+            self.counters;
+        self.of_sockets(page);
         for (name, help, value) in [
             ("touchline_gateway_requests", "requests read", requests),
             ("touchline_gateway_refused", "connections above a bound", refused),
@@ -47,9 +53,59 @@ impl Gateway {
             ("touchline_gateway_conflated", "patches that stand for several states", conflated),
             ("touchline_gateway_sent_bytes", "bytes written to clients", sent_bytes),
             ("touchline_gateway_fed", "changes of documents that came from the recorder", fed),
+            ("touchline_gateway_published", "messages of publishers", published),
+            ("touchline_gateway_unpublished", "requests of publishers that were refused", unpublished),
             ("touchline_gateway_events", "events read from the store", self.events.count),
         ] {
             page.counter(name, help, value as f64);
+        }
+    }
+}
+
+impl Gateway {
+    fn of_sockets(&self, page: &mut Page) {
+        let sockets = &self.sockets;
+        for (name, help, value) in [
+            ("touchline_gateway_sessions", "sessions of Socket.IO", sockets.io.engine.len()),
+            ("touchline_gateway_rooms", "rooms that somebody is in", sockets.rooms.count()),
+            ("touchline_gateway_retained", "messages kept for who joins later", sockets.retained.len()),
+        ] {
+            page.gauge(name, help, value as f64);
+        }
+        for (name, help, value) in [
+            ("touchline_gateway_received", "events of Socket.IO's clients", sockets.received),
+            ("touchline_gateway_broadcasts", "messages to rooms", sockets.broadcasts),
+            ("touchline_gateway_delivered", "the same, one for each client", sockets.delivered),
+        ] {
+            page.counter(name, help, value as f64);
+        }
+        let (name, help) =
+            ("touchline_gateway_publish_age_seconds", "from POST /pub to the write to a client");
+        page.histogram(name, help, &sockets.ages);
+    }
+}
+
+/// Upper ends of what is counted together, seconds.
+const AGES: [f64; 11] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0];
+
+/// Times, counted by how long they are.
+#[derive(Debug, Default)]
+pub(super) struct Histogram {
+    /// Of each of [`AGES`], those that are not in the one before.
+    counts: [u64; AGES.len()],
+    count: u64,
+    sum: f64,
+}
+
+impl Histogram {
+    pub(super) fn count(&mut self, time: Duration) {
+        let seconds = time.as_secs_f64();
+        self.count += 1;
+        self.sum += seconds;
+        if let Some(count) =
+            AGES.iter().position(|age| seconds <= *age).and_then(|at| self.counts.get_mut(at))
+        {
+            *count += 1;
         }
     }
 }
@@ -128,6 +184,19 @@ impl Page {
         self.sample(&format!("{name}_total"), &[], value);
     }
 
+    fn histogram(&mut self, name: &str, help: &str, times: &Histogram) {
+        self.begin(name, "histogram", help);
+        let mut below = 0;
+        let bucket = format!("{name}_bucket");
+        for (age, count) in AGES.iter().zip(times.counts) {
+            below += count;
+            self.sample(&bucket, &[("le", &age.to_string())], below as f64);
+        }
+        self.sample(&bucket, &[("le", "+Inf")], times.count as f64);
+        self.sample(&format!("{name}_count"), &[], times.count as f64);
+        self.sample(&format!("{name}_sum"), &[], times.sum);
+    }
+
     fn begin(&mut self, name: &str, kind: &str, help: &str) {
         let _ = writeln!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}");
     }
@@ -148,6 +217,28 @@ impl Page {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn times_are_counted_below_each_age() {
+        let mut times = Histogram::default();
+        for millis in [0, 1, 3, 400, 60_000] {
+            times.count(Duration::from_millis(millis));
+        }
+        let mut page = Page::default();
+        page.histogram("age", "h", &times);
+        for line in [
+            "# TYPE age histogram",
+            "age_bucket{le=\"0.001\"} 2",
+            "age_bucket{le=\"0.005\"} 3",
+            "age_bucket{le=\"0.5\"} 4",
+            "age_bucket{le=\"5\"} 4",
+            "age_bucket{le=\"+Inf\"} 5",
+            "age_count 5",
+            "age_sum 60.404",
+        ] {
+            assert!(page.text.lines().any(|found| found == line), "{line}: {}", page.text);
+        }
+    }
 
     #[test]
     fn a_label_cannot_end_its_line() {

@@ -2,7 +2,8 @@
 //!
 //! One mio loop (`run`) owns all sockets: the channel to the coordinator (`control`), the recorder's document feed (`feed`), and the clients'
 //! (`connections`). What decides is pure: `http` (bytes to requests, requests to routes, answers to bytes), `client` (one connection as a state
-//! machine, and how it is kept at the newest state), `items` (what is watched, and what changed of it), `access` (who may). `respond` answers
+//! machine, and how it is kept at the newest state), `items` (what is watched, and what changed of it), `access` (who may), `engine_io` and
+//! `socket_io` (sessions), `rooms` (who is sent what is published), `publish` (what publishers send). `respond`, `sockets` and `publishing` answer
 //! requests from these, `ask` has the threads for what would wait, `page` the live page. Nothing here is the only copy of anything:
 //! whoever kills this process costs clients a reconnect.
 
@@ -11,16 +12,24 @@ mod ask;
 mod client;
 mod connections;
 mod control;
+mod engine_io;
 mod error;
 mod events;
 mod feed;
 mod frame;
 mod http;
 mod items;
+mod listener;
 mod metrics;
 mod page;
+mod publish;
+mod publishing;
+mod relay;
 mod respond;
+mod rooms;
 mod run;
+mod socket_io;
+mod sockets;
 
 pub use error::ServeError;
 
@@ -88,15 +97,8 @@ fn live(channel: OwnedFd, begun: &mut Option<LogHandle>) -> Result<(), ServeErro
     let feeds = record.feeds.clone();
     let threads =
         Threads::start(record, control_socket, &Arc::new(waker)).map_err(kernel("start a thread"))?;
-    let gateway = Gateway::start(
-        poll,
-        control,
-        &config.gateway.listen,
-        feeds,
-        (access, threads),
-        begun.clone(),
-        most(),
-    )?;
+    let gateway =
+        Gateway::start(poll, control, &config.gateway, feeds, (access, threads), begun.clone(), most())?;
     gateway.turn_until_done()
 }
 

@@ -3,8 +3,8 @@
 use super::ask::{PoolQuestion, Question};
 use super::client::{ClientId, Watching};
 use super::frame::{Framing, Why};
-use super::http::{self, Answer, For, Request, Route, Status, Wanted, stream_head};
-use super::items::{Found, ItemKey};
+use super::http::{self, Answer, For, Request, Route, Side, Status, Wanted, stream_head};
+use super::items::{Found, ItemKey, Watcher};
 use super::page;
 use super::run::{FeedLink, Gateway};
 use crate::record::sqlite::Filter;
@@ -14,7 +14,14 @@ use std::time::Instant;
 impl Gateway {
     /// Answers a request, or sees to it that an answer comes.
     pub(super) fn respond(&mut self, client: ClientId, request: &Request, now: Instant) {
-        let to = For::request(request, self.access.origin(request));
+        match self.connections.get(client).map(|connection| connection.side) {
+            Some(Side::Readers) => {}
+            Some(Side::Publishers) => return self.respond_to_publisher(client, request, now),
+            None => return,
+        }
+        let mut to = For::request(request, self.access.origin(request));
+        // Who asked for a WebSocket has no other use for the connection.
+        to.keep_alive &= request.header("upgrade").is_none();
         if let Some(connection) = self.connections.get(client) {
             connection.client.awaits(to.clone());
         }
@@ -56,6 +63,7 @@ impl Gateway {
             }
             Route::Pool => self.threads.ask_pool(client, PoolQuestion::Pool).map(|()| None),
             Route::Metrics => self.threads.ask_pool(client, PoolQuestion::Metrics).map(|()| None),
+            Route::Socket => self.socket_request(client, request, now).map(|()| None),
             Route::Live(wanted) => self.live(client, request, wanted, to, now).map(|()| None),
         }
     }
@@ -131,7 +139,7 @@ impl Gateway {
         let head = head(framing, request, to)?;
         let why = if had.is_some() { Why::Unknown } else { Why::First };
         let had = had.and_then(|had| had.parse().ok());
-        let Some(known) = self.items.watch(&key, client, had) else { return Ok(()) };
+        let Some(known) = self.items.watch(&key, Watcher::Client(client), had) else { return Ok(()) };
         let (watching, first) = Watching::begin(key.clone(), framing, known, why);
         let Some(connection) = self.connections.get(client) else { return Ok(()) };
         connection.watches = Some(key.clone());

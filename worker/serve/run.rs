@@ -9,29 +9,33 @@ use super::ask::{Reply, Threads};
 use super::client::{ClientId, Delivered, Fate};
 use super::connections::{Accepted, Connections};
 use super::control::Control;
+use super::engine_io::Settings;
 use super::events::{Event, Events};
 use super::feed::{Feed, FeedState};
 use super::frame::Message;
-use super::http::Answer;
-use super::items::{ItemKey, Items};
+use super::http::{Answer, Side};
+use super::items::{ItemKey, Items, Watcher};
+use super::listener::Listener;
+use super::publish::{Pace, Publications};
+use super::relay::Relay;
+use super::sockets::Sockets;
 use crate::wire::websocket::CloseCode;
-use mio::net::TcpListener;
-use mio::{Interest, Poll, Token};
+use mio::{Poll, Token};
 use std::collections::BTreeSet;
 use std::io;
-use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use touchline_common::config::SinkLane;
+use touchline_common::config::{GatewayConfig, SinkLane};
 use touchline_common::ipc::messages::gateway::{FromGateway, GatewayStats, ToGateway};
 use touchline_common::logging::LogHandle;
 
 pub(super) const CONTROL: Token = Token(0);
 pub(super) const WAKER: Token = Token(1);
-const LISTENER: Token = Token(2);
+pub(super) const LISTENER: Token = Token(2);
 const FEED: Token = Token(3);
-const FIRST_CLIENT: usize = 4;
+pub(super) const PUBLISHERS: Token = Token(4);
+const FIRST_CLIENT: usize = 5;
 
 /// Between two publications: what comes meanwhile of one match is one change.
 const PUBLISH: Duration = Duration::from_millis(10);
@@ -40,6 +44,8 @@ const TICK: Duration = Duration::from_millis(500);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Rounds of one client in one turn: read, answer, write.
 const ROUNDS: usize = 8;
+/// Clients at most of which more than usual is held, since a body or message of theirs is not whole: up to 1 MB each.
+const LARGE: usize = 256;
 /// The part of the time for a stop that clients have to read what they were sent.
 const GOODBYE_PART: f32 = 0.6;
 
@@ -56,6 +62,9 @@ pub(super) struct Counters {
     pub sent_bytes: u64,
     /// Messages of the document feed.
     pub fed: u64,
+    /// Messages of publishers, and requests of theirs that were refused.
+    pub published: u64,
+    pub unpublished: u64,
 }
 
 #[derive(Debug)]
@@ -63,32 +72,35 @@ pub(super) struct Gateway {
     pub(super) poll: Poll,
     control: Control,
     listener: Listener,
+    /// Where publishers connect, if they do.
+    publishers: Option<Listener>,
     pub(super) access: Access,
     pub(super) connections: Connections,
     pub(super) items: Items,
     pub(super) events: Events,
     pub(super) feed: FeedLink,
     pub(super) threads: Threads,
+    pub(super) sockets: Sockets,
+    pub(super) publishing: Publishing,
     logs: Option<LogHandle>,
     pub(super) counters: Counters,
     /// Clients to be looked at without an event.
     again: BTreeSet<usize>,
+    /// Clients of which more than usual is held.
+    large: BTreeSet<usize>,
     published_at: Instant,
     next_tick: Instant,
     /// When it leaves at the latest, once it was asked to.
-    leaving: Option<Instant>,
+    pub(super) leaving: Option<Instant>,
     scratch: Box<[u8]>,
 }
 
+/// What publishers send.
 #[derive(Debug)]
-struct Listener {
-    /// `None` once it leaves.
-    socket: Option<TcpListener>,
-    waiting: bool,
-    /// No connection is taken before that.
-    pause: Option<Instant>,
-    /// Whether it was said that none could be taken, since one was.
-    is_told: bool,
+pub(super) struct Publishing {
+    pub(super) publications: Publications,
+    pub(super) pace: Pace,
+    pub(super) relay: Relay,
 }
 
 /// The document feed as it stands.
@@ -113,36 +125,46 @@ impl Gateway {
     pub(super) fn start(
         poll: Poll,
         mut control: Control,
-        listen: &str,
+        config: &GatewayConfig,
         feeds: Vec<Arc<str>>,
         (access, threads): (Access, Threads),
         logs: Option<LogHandle>,
         most: usize,
     ) -> Result<Gateway, ServeError> {
-        let wanted: SocketAddr = listen
-            .parse()
-            .map_err(|_| ServeError::Config { what: "[gateway] listen is no address".into() })?;
-        let failed = |source| ServeError::Listen { address: listen.to_owned(), source };
-        let mut socket = TcpListener::bind(wanted).map_err(failed)?;
-        poll.registry().register(&mut socket, LISTENER, Interest::READABLE).map_err(failed)?;
-        let address = socket.local_addr().map_err(failed)?;
+        let (listener, address) = Listener::open(&config.listen, Side::Readers, &poll)?;
         log::info!(address:% = address, clients = most; "gateway.listening");
+        let publishers = match config.pub_listen.as_str() {
+            "" => None,
+            listen => {
+                let (listener, address) = Listener::open(listen, Side::Publishers, &poll)?;
+                log::info!(address:% = address; "gateway.publishers");
+                Some(listener)
+            }
+        };
         control.send(&FromGateway::Ready { address: address.to_string() });
         let now = Instant::now();
         let run = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
         Ok(Gateway {
             poll,
             control,
-            listener: Listener { socket: Some(socket), waiting: true, pause: None, is_told: false },
+            listener,
+            publishers,
             access,
             connections: Connections::new(most, FIRST_CLIENT),
             items: Items::new(feeds, u64::try_from(run).unwrap_or(u64::MAX)),
             events: Events::default(),
             feed: FeedLink::None,
             threads,
+            sockets: Sockets::new(Settings { sessions: most, ..Settings::default() }),
+            publishing: Publishing {
+                publications: Publications::default(),
+                pace: Pace::new(now),
+                relay: Relay::default(),
+            },
             logs,
             counters: Counters::default(),
             again: BTreeSet::new(),
+            large: BTreeSet::new(),
             published_at: now,
             next_tick: now,
             leaving: None,
@@ -170,6 +192,7 @@ impl Gateway {
                 match event.token() {
                     CONTROL | WAKER => {}
                     LISTENER => self.listener.waiting = true,
+                    PUBLISHERS => self.publishers.iter_mut().for_each(|one| one.waiting = true),
                     FEED => {
                         if let FeedLink::Open { feed, unread } = &mut self.feed {
                             *unread = true;
@@ -201,14 +224,17 @@ impl Gateway {
     /// How long the next poll may wait.
     fn patience(&self, now: Instant) -> Duration {
         let more = !self.again.is_empty() || matches!(self.feed, FeedLink::Open { unread: true, .. });
-        if more || (self.listener.waiting && self.listener.pause.is_none()) {
+        let mut listeners = [Some(&self.listener), self.publishers.as_ref()].into_iter().flatten();
+        if more || listeners.any(|one| one.waiting && one.pause.is_none()) {
             return Duration::ZERO;
         }
         let mut due = self.next_tick;
         if self.items.has_unpublished() {
             due = due.min(self.published_at + PUBLISH);
         }
-        due = self.listener.pause.map_or(due, |pause| due.min(pause));
+        let pauses = [Some(&self.listener), self.publishers.as_ref()].into_iter().flatten();
+        due = pauses.filter_map(|one| one.pause).fold(due, Instant::min);
+        due = self.sockets.io.deadline().map_or(due, |at| due.min(at));
         due = self.leaving.map_or(due, |leaving| due.min(leaving));
         // Never shorter than the poll can wait, so that it does not spin towards the end.
         due.saturating_duration_since(now).max(Duration::from_millis(1))
@@ -222,6 +248,8 @@ impl Gateway {
         }
         self.accept(now);
         self.read_feed(now);
+        self.matches_appeared(now);
+        self.expire_sessions(now);
         self.take_replies(touched, now);
         self.take_events(touched, now);
         if self.items.has_unpublished() && now >= self.published_at + PUBLISH {
@@ -271,8 +299,10 @@ impl Gateway {
             ToGateway::Stop { deadline_ms } => {
                 let time = Duration::from_millis(u64::from(deadline_ms)).mul_f32(GOODBYE_PART);
                 self.leaving.get_or_insert(now + time);
-                self.listener.socket = None;
-                self.listener.waiting = false;
+                self.listener.close();
+                self.publishers = None;
+                self.give_up_publications(now);
+                self.close_sessions(now);
                 for slot in self.connections.slots() {
                     if let Some(connection) = self.connections.at(slot) {
                         connection.client.dismiss(CloseCode::RESTARTING, "the gateway is leaving", now);
@@ -284,26 +314,34 @@ impl Gateway {
     }
 
     fn accept(&mut self, now: Instant) {
-        self.listener.pause.take_if(|pause| now >= *pause);
-        let Listener { socket: Some(socket), waiting: true, pause: None, .. } = &self.listener else {
-            return;
+        self.accept_of(Side::Readers, now);
+        self.accept_of(Side::Publishers, now);
+    }
+
+    fn accept_of(&mut self, side: Side, now: Instant) {
+        let listener = match side {
+            Side::Readers => Some(&mut self.listener),
+            Side::Publishers => self.publishers.as_mut(),
         };
+        let Some(listener) = listener else { return };
+        listener.pause.take_if(|pause| now >= *pause);
+        let Listener { socket: Some(socket), waiting: true, pause: None, .. } = listener else { return };
         let accepted = self.connections.accept(
-            socket,
+            (socket, side),
             self.poll.registry(),
             &mut self.access,
             &mut self.counters.refused,
             now,
         );
         match accepted {
-            Accepted::Drained => (self.listener.waiting, self.listener.is_told) = (false, false),
-            Accepted::More => self.listener.is_told = false,
+            Accepted::Drained => (listener.waiting, listener.is_told) = (false, false),
+            Accepted::More => listener.is_told = false,
             Accepted::Failed(error) => {
                 // Of descriptors there are too few: some will be closed.
-                if !std::mem::replace(&mut self.listener.is_told, true) {
+                if !std::mem::replace(&mut listener.is_told, true) {
                     log::warn!(error:% = error, connections = self.connections.len(); "gateway.accept_failed");
                 }
-                self.listener.pause = Some(now + ACCEPT_PAUSE);
+                listener.pause = Some(now + ACCEPT_PAUSE);
             }
         }
     }
@@ -352,16 +390,21 @@ impl Gateway {
             }
             for row in rows {
                 let event = Event::new(&row, &self.items);
-                let mut clients: Vec<ClientId> = Vec::new();
+                let mut watchers: Vec<Watcher> = Vec::new();
                 if let Some(key) = &event.key {
-                    clients.extend(self.items.watchers(key));
+                    watchers.extend(self.items.watchers(key));
                 }
                 if event.lane == SinkLane::Priority {
-                    clients.extend(self.items.watchers(&ItemKey::List));
+                    watchers.extend(self.items.watchers(&ItemKey::List));
                 }
-                for client in clients {
-                    touched.insert(client.slot);
-                    self.deliver_event(client, &event.message, now);
+                for watcher in watchers {
+                    match watcher {
+                        Watcher::Client(client) => {
+                            touched.insert(client.slot);
+                            self.deliver_event(client, &event.message, now);
+                        }
+                        Watcher::Session(session) => self.deliver_event_to(session, &event.message, now),
+                    }
                 }
                 self.events.push(event);
             }
@@ -387,10 +430,18 @@ impl Gateway {
     /// What came since the last time, to all who watch it: worked out and written once for all who keep up.
     fn publish(&mut self, touched: &mut BTreeSet<usize>, now: Instant) {
         self.published_at = now;
-        for change in self.items.publish() {
+        for (key, change) in self.items.publish() {
             let patch = change.to.patch_from(&change.from);
             let message = (!patch.is_empty()).then(|| Message::patch(change.to.revision, 0, patch));
-            for client in &change.clients {
+            for watcher in &change.watchers {
+                let client = match watcher {
+                    Watcher::Client(client) => client,
+                    Watcher::Session(session) => {
+                        let states = (&change.from, &change.to);
+                        self.deliver_change(*session, &key, states, message.as_ref(), now);
+                        continue;
+                    }
+                };
                 let Some(connection) = self.connections.get(*client) else { continue };
                 let Some(mut delivery) = connection.client.delivery(now) else { continue };
                 delivery.change(&change.from, &change.to, message.as_ref());
@@ -401,6 +452,7 @@ impl Gateway {
 
     fn tick(&mut self, touched: &mut BTreeSet<usize>, now: Instant) {
         self.items.tick(now);
+        self.expire_publications(now);
         for slot in self.connections.slots() {
             let Some(connection) = self.connections.at(slot) else { continue };
             match connection.client.tick(now) {
@@ -431,17 +483,62 @@ impl Gateway {
                 answered = true;
                 self.respond(id, &request, now);
             }
+            answered |= self.read_messages(id, now);
+            self.bound_large(id, now);
+            self.notice_end(id, now);
             let Some(connection) = self.connections.get(id) else { return };
             if connection.write(&mut self.counters.sent_bytes, now) == Fate::Over {
                 return self.close(slot, now);
             }
-            let caught_up = self.catch_up(id, now);
+            let caught_up = self.catch_up(id, now) | self.refill(id, now);
             let unread = self.connections.get(id).is_some_and(|one| one.is_unread());
             if !(answered || caught_up || unread) {
                 return;
             }
         }
         self.again.insert(slot);
+    }
+
+    /// Takes what came on a session's WebSocket; whether something did.
+    fn read_messages(&mut self, id: ClientId, now: Instant) -> bool {
+        let mut any = false;
+        while let Some(connection) = self.connections.get(id)
+            && let Some(session) = connection.session
+            && let Some(message) = connection.client.next_message(now)
+        {
+            any = true;
+            self.socket_message(id, session, message, now);
+        }
+        any
+    }
+
+    fn bound_large(&mut self, id: ClientId, now: Instant) {
+        let Some(connection) = self.connections.get(id) else { return };
+        if !connection.client.holds_much() {
+            self.large.remove(&id.slot);
+        } else if !self.large.contains(&id.slot) {
+            if self.large.len() < LARGE {
+                self.large.insert(id.slot);
+            } else {
+                self.counters.refused += 1;
+                connection.client.give_way(now);
+            }
+        }
+    }
+
+    /// A session is told of a connection that is its no more.
+    fn notice_end(&mut self, id: ClientId, now: Instant) {
+        let Some(connection) = self.connections.get(id) else { return };
+        if !connection.client.serves_session()
+            && let Some(session) = connection.session.take()
+        {
+            self.session_gone(id, session, now);
+        }
+    }
+
+    /// A client is looked at in this turn or the next.
+    pub(super) fn look_again(&mut self, client: ClientId) {
+        self.again.insert(client.slot);
     }
 
     /// A client that was left behind and has read what waited gets the newest state; whether that is to be written.
@@ -460,14 +557,19 @@ impl Gateway {
     pub(super) fn unwatch(&mut self, client: ClientId, now: Instant) {
         let Some(connection) = self.connections.get(client) else { return };
         if let Some(key) = connection.watches.take() {
-            self.items.unwatch(&key, client, now);
+            self.items.unwatch(&key, Watcher::Client(client), now);
         }
     }
 
     fn close(&mut self, slot: usize, now: Instant) {
-        if let Some(id) = self.connections.at(slot).map(|connection| connection.id) {
+        if let Some(connection) = self.connections.at(slot) {
+            let (id, session) = (connection.id, connection.session.take());
             self.unwatch(id, now);
+            if let Some(session) = session {
+                self.session_gone(id, session, now);
+            }
         }
+        self.large.remove(&slot);
         self.connections.remove(slot, self.poll.registry(), &mut self.access);
     }
 }

@@ -210,8 +210,6 @@ fn what_is_not_built_is_refused_unless_it_is_the_default() {
     for text in [
         "[limits]\ncoalesce = \"5ms\"",
         "[limits]\ncoalesce = \"0ms\"",
-        "[gateway]\npub_listen = \"127.0.0.1:8091\"",
-        "[gateway]\npub_secret_file = \"f\"",
         "[gateway]\nredis = \"redis://127.0.0.1:6379/0\"",
         "[sandbox]\nmode = \"strict\"",
         "[sandbox]\nuser = \"nobody\"",
@@ -228,6 +226,7 @@ fn what_is_not_built_is_refused_unless_it_is_the_default() {
         "[sandbox]\nmode = \"off\"",
         "[store]\nrecord_raw = true",
         "[gateway]\nlisten = \"127.0.0.1:8090\"\nread_token_file = \"f\"\ntrusted_proxies = [\"10.0.0.0/8\", \"::1\"]\norigins = [\"https://example.org\"]",
+        "[gateway]\nlisten = \"127.0.0.1:8090\"\npub_listen = \"127.0.0.1:8091\"\npub_secret_file = \"f\"",
         "[streams]\nmaxlen = 1000",
         "[streams]\nredis = \"redis://127.0.0.1:6379/0\"\nndjson = \"-\"",
     ] {

@@ -13,6 +13,10 @@ pub(super) fn check(gateway: &GatewayConfig, findings: &mut Findings<'_>) {
         let message = format!("`{}` is no address to listen at", printable(&gateway.listen));
         findings.add(&at("listen"), message, "expected an IP address and a port, such as \"127.0.0.1:8090\"");
     }
+    if !gateway.pub_listen.is_empty() {
+        check_publishing(gateway, findings);
+    }
+    check_plain(&gateway.pub_secret_file, &at("pub_secret_file"), findings);
     check_plain(&gateway.read_token_file, &at("read_token_file"), findings);
     for (index, proxy) in gateway.trusted_proxies.iter().enumerate() {
         if let Err(error) = proxy.parse::<Network>() {
@@ -27,6 +31,25 @@ pub(super) fn check(gateway: &GatewayConfig, findings: &mut Findings<'_>) {
             let message = format!("`{}` is no origin", printable(origin));
             findings.add(&place, message, "expected one such as \"https://example.org\", or \"*\" for any");
         }
+    }
+}
+
+fn check_publishing(gateway: &GatewayConfig, findings: &mut Findings<'_>) {
+    let at = Place::key("gateway", "pub_listen");
+    if gateway.pub_listen.parse::<SocketAddr>().is_err() {
+        let message = format!("`{}` is no address to listen at", printable(&gateway.pub_listen));
+        findings.add(&at, message, "expected an IP address and a port, such as \"127.0.0.1:8091\"");
+    }
+    if gateway.listen.is_empty() {
+        findings.add(
+            &at,
+            "nobody hears what is published: `listen` is empty".to_owned(),
+            "expected `listen`, too",
+        );
+    }
+    if gateway.pub_secret_file.is_empty() {
+        let message = "anybody could publish: `pub_secret_file` is empty".to_owned();
+        findings.add(&at, message, "expected a file with the publishers' secret in `pub_secret_file`");
     }
 }
 

@@ -4,16 +4,18 @@
 //! no more. Once it watches an item ([`watch`]) it is sent what changes. Callers: the loop, which owns the socket.
 
 mod outbox;
+mod socket;
 #[cfg(test)]
 mod tests;
 mod watch;
 
 pub(super) use outbox::Outbox;
-pub(super) use watch::{Delivered, Delivery, Watching};
+pub(super) use watch::{Advance, Delivered, Delivery, Progress, Watching};
 
 use super::frame::{Framing, Message, heartbeat};
-use super::http::{self, Answer, BadRequest, For, HEAD_LIMIT, Request, Status};
+use super::http::{self, Answer, BadRequest, BodyLength, For, HEAD_LIMIT, Request, Side, Status};
 use crate::wire::websocket::{Arrived, CloseCode, Limits, Reader, Role, Writer};
+use socket::Socket;
 use std::time::{Duration, Instant};
 
 /// Names a connection for as long as the gateway lives.
@@ -26,6 +28,8 @@ pub(super) struct ClientId {
 
 /// How long a head may take from its first byte.
 const HEAD: Duration = Duration::from_secs(10);
+/// How long a body may take from there on.
+const BODY: Duration = Duration::from_secs(20);
 /// How long a connection may say nothing between two requests.
 const IDLE: Duration = Duration::from_secs(60);
 /// How long an answer may take, and how long a client may take to read what waits for it without reading any of it.
@@ -55,6 +59,12 @@ enum State {
     Waiting {
         to: Box<For>,
     },
+    /// Its answer comes once there is something to say.
+    Held {
+        to: Box<For>,
+    },
+    /// A session's WebSocket.
+    Socket(Box<Socket>),
     Streaming(Box<Stream>),
     /// What comes is dropped; what waits is written, then the other side is to close.
     Closing,
@@ -80,8 +90,11 @@ struct Messages {
 
 #[derive(Debug)]
 pub(super) struct Client {
+    side: Side,
     state: State,
     inbox: Vec<u8>,
+    /// Bytes that the body which is read may have.
+    body: usize,
     pub(super) out: Outbox,
     /// When it is given up on, unless something happens.
     deadline: Instant,
@@ -98,8 +111,10 @@ pub(super) enum Fate {
 }
 
 impl Client {
-    pub(super) fn new(now: Instant) -> Client {
+    pub(super) fn new(side: Side, now: Instant) -> Client {
         Client {
+            side,
+            body: 0,
             state: State::Reading { began: None },
             inbox: Vec::new(),
             out: Outbox::default(),
@@ -111,7 +126,11 @@ impl Client {
     /// Whether it is of use to read from its socket now.
     pub(super) fn takes_bytes(&self) -> bool {
         match &self.state {
-            State::Reading { .. } | State::Waiting { .. } => self.inbox.len() < INBOX,
+            // Of a body with what it travels in.
+            State::Reading { .. } | State::Waiting { .. } | State::Held { .. } => {
+                self.inbox.len() < INBOX + 2 * self.body
+            }
+            State::Socket(_) => self.out.bytes() < ANSWERED,
             // A client that closes its end is noticed by reading.
             State::Streaming(_) | State::Closing => true,
         }
@@ -126,7 +145,8 @@ impl Client {
                 }
                 self.inbox.extend_from_slice(bytes);
             }
-            State::Waiting { .. } => self.inbox.extend_from_slice(bytes),
+            State::Waiting { .. } | State::Held { .. } => self.inbox.extend_from_slice(bytes),
+            State::Socket(socket) => socket.received(bytes),
             State::Streaming(stream) => {
                 stream.heard_at = now;
                 if stream.watching.framing == Framing::WebSocket {
@@ -143,7 +163,7 @@ impl Client {
         self.ended = true;
         match &self.state {
             State::Reading { .. } if self.inbox.is_empty() && self.out.is_empty() => Fate::Over,
-            State::Streaming(_) => Fate::Over,
+            State::Streaming(_) | State::Held { .. } | State::Socket(_) => Fate::Over,
             State::Closing => self.fate(),
             State::Reading { .. } | State::Waiting { .. } => Fate::Open,
         }
@@ -157,11 +177,14 @@ impl Client {
                 self.read_frames(now);
                 return None;
             }
-            State::Reading { .. } | State::Waiting { .. } | State::Closing => return None,
+            State::Reading { .. }
+            | State::Waiting { .. }
+            | State::Held { .. }
+            | State::Socket(_)
+            | State::Closing => return None,
         }
-        match http::parse(&self.inbox) {
-            Ok(Some((request, size))) => {
-                self.inbox.drain(..size);
+        match self.read_request(now) {
+            Ok(Some(request)) => {
                 if self.inbox.is_empty() {
                     self.inbox = Vec::new();
                 }
@@ -179,11 +202,69 @@ impl Client {
                 let status = match error {
                     BadRequest::Malformed { .. } => Status::Bad,
                     BadRequest::TooLong => Status::HeadTooLong,
-                    BadRequest::Body => Status::TooLong,
+                    BadRequest::Body | BadRequest::BodyTooLong { .. } => Status::TooLong,
                 };
                 self.refuse(&Answer::refused(status, error.to_string()), now);
                 None
             }
+        }
+    }
+
+    /// Takes a request with its body from what came.
+    fn read_request(&mut self, now: Instant) -> Result<Option<Request>, BadRequest> {
+        let Some((mut request, size)) = http::parse(&self.inbox)? else { return Ok(None) };
+        let most = match (request.length, http::body_limit(self.side, &request)) {
+            (BodyLength::None, _) => 0,
+            (BodyLength::Known(_) | BodyLength::Chunked, Some(most)) => most,
+            (BodyLength::Known(_) | BodyLength::Chunked, None) => return Err(BadRequest::Body),
+        };
+        let rest = self.inbox.get(size..).unwrap_or_default();
+        let Some((body, length)) = request.length.read(rest, most)? else {
+            if std::mem::replace(&mut self.body, most) == 0 {
+                self.deadline = now + BODY;
+                if request.expects_continue() && rest.is_empty() {
+                    self.out.push_own(b"HTTP/1.1 100 Continue\r\n\r\n".to_vec());
+                }
+            }
+            return Ok(None);
+        };
+        self.body = 0;
+        request.body = body;
+        self.inbox.drain(..size + length);
+        Ok(Some(request))
+    }
+
+    /// Whether what came and is not whole yet takes more memory than every connection may.
+    pub(super) fn holds_much(&self) -> bool {
+        match &self.state {
+            State::Socket(socket) => socket.capacity() > INBOX,
+            State::Reading { .. }
+            | State::Waiting { .. }
+            | State::Held { .. }
+            | State::Streaming(_)
+            | State::Closing => self.inbox.len() > INBOX,
+        }
+    }
+
+    /// Too many others hold much.
+    pub(super) fn give_way(&mut self, now: Instant) {
+        let why = "too many large messages at once: try again";
+        match &self.state {
+            State::Reading { .. } => self.refuse(&Answer::refused(Status::Unavailable, why), now),
+            State::Waiting { .. }
+            | State::Held { .. }
+            | State::Socket(_)
+            | State::Streaming(_)
+            | State::Closing => self.dismiss(CloseCode::TRY_LATER, why, now),
+        }
+    }
+
+    /// The answer to the request comes once there is something to say, at the latest after `most`.
+    pub(super) fn hold(&mut self, most: Duration, now: Instant) {
+        if let State::Waiting { to } = &mut self.state {
+            let to = std::mem::replace(to.as_mut(), For::nothing());
+            self.state = State::Held { to: Box::new(to) };
+            self.deadline = now + most;
         }
     }
 
@@ -194,7 +275,7 @@ impl Client {
 
     /// Answers the request that was handed out.
     pub(super) fn answer(&mut self, answer: &Answer, now: Instant) {
-        let State::Waiting { to } = &self.state else { return };
+        let (State::Waiting { to } | State::Held { to }) = &self.state else { return };
         let mut bytes = Vec::new();
         answer.write(to, &mut bytes);
         let keeps = to.keep_alive && !self.ended;
@@ -250,14 +331,18 @@ impl Client {
                 Framing::EventStream => {
                     self.out.push(Message::goodbye(why).framed(Framing::EventStream));
                 }
-                Framing::WebSocket => {
-                    let mut bytes = Vec::new();
-                    Writer::new(Role::Server, None, usize::MAX).close(code, why, &mut bytes);
-                    self.out.push_own(bytes);
-                }
+                Framing::WebSocket => self.push_close(code, why),
             }
+        } else if let State::Socket(_) = &self.state {
+            self.push_close(code, why);
         }
         self.close(now);
+    }
+
+    fn push_close(&mut self, code: CloseCode, why: &str) {
+        let mut bytes = Vec::new();
+        Writer::new(Role::Server, None, usize::MAX).close(code, why, &mut bytes);
+        self.out.push_own(bytes);
     }
 
     fn close(&mut self, now: Instant) {
@@ -269,6 +354,9 @@ impl Client {
     /// So much was written to its socket.
     pub(super) fn wrote(&mut self, count: usize, now: Instant) {
         self.out.wrote(count);
+        if let State::Socket(_) = &self.state {
+            self.deadline = now + STALLED;
+        }
         if let State::Streaming(stream) = &mut self.state {
             self.deadline = now + STALLED;
             if !self.out.is_empty() {
@@ -281,9 +369,12 @@ impl Client {
     pub(super) fn fate(&self) -> Fate {
         match &self.state {
             State::Closing if self.out.is_empty() && self.ended => Fate::Over,
-            State::Reading { .. } | State::Waiting { .. } | State::Streaming(_) | State::Closing => {
-                Fate::Open
-            }
+            State::Reading { .. }
+            | State::Waiting { .. }
+            | State::Held { .. }
+            | State::Socket(_)
+            | State::Streaming(_)
+            | State::Closing => Fate::Open,
         }
     }
 
@@ -309,6 +400,12 @@ impl Client {
                 return Fate::Open;
             }
         }
+        if let State::Socket(_) = &self.state
+            && self.out.is_empty()
+        {
+            // Whether it is alive its session knows.
+            self.deadline = now + STALLED;
+        }
         if now < self.deadline {
             return self.fate();
         }
@@ -318,11 +415,13 @@ impl Client {
                 self.refuse(&Answer::refused(Status::Late, "the request took too long"), now);
                 Fate::Open
             }
-            State::Waiting { .. } => {
+            State::Waiting { .. } | State::Held { .. } => {
                 self.refuse(&Answer::refused(Status::Unavailable, "no answer in time"), now);
                 Fate::Open
             }
-            State::Reading { began: None } | State::Streaming(_) | State::Closing => Fate::Over,
+            State::Reading { began: None } | State::Socket(_) | State::Streaming(_) | State::Closing => {
+                Fate::Over
+            }
         }
     }
 

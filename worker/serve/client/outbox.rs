@@ -35,7 +35,7 @@ impl Outbox {
         self.add(Piece::Shared(bytes));
     }
 
-    pub(super) fn push_own(&mut self, bytes: Vec<u8>) {
+    pub(in crate::serve) fn push_own(&mut self, bytes: Vec<u8>) {
         self.add(Piece::Own(bytes));
     }
 

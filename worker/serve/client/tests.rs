@@ -2,10 +2,11 @@
 
 use super::watch::{ENOUGH, EVENTS};
 use super::*;
+use crate::serve::engine_io::Payload;
 use crate::serve::frame::Why;
 use crate::serve::http::{ContentType, route};
 use crate::serve::items::tests::{items, message};
-use crate::serve::items::{ItemKey, Items, apply};
+use crate::serve::items::{ItemKey, Items, Watcher, apply};
 use proptest::prelude::*;
 use serde_json::Value;
 use std::sync::Arc;
@@ -35,7 +36,7 @@ fn serve(client: &mut Client, now: Instant) -> usize {
 #[test]
 fn requests_are_answered_in_turn_and_the_connection_is_kept() {
     let now = Instant::now();
-    let mut client = Client::new(now);
+    let mut client = Client::new(Side::Readers, now);
     client.received(&[GET, GET, &GET[..7]].concat(), now);
     assert_eq!(serve(&mut client, now), 2);
     client.received(&GET[7..], now);
@@ -51,7 +52,7 @@ fn requests_are_answered_in_turn_and_the_connection_is_kept() {
 #[test]
 fn who_asks_without_reading_is_answered_up_to_a_bound() {
     let now = Instant::now();
-    let mut client = Client::new(now);
+    let mut client = Client::new(Side::Readers, now);
     let large = Answer { body: http::Body::Text("x".repeat(10_000)), content: ContentType::Text, ..ok() };
     let mut taken = 0;
     for _ in 0..10_000 {
@@ -74,7 +75,7 @@ fn a_bad_request_is_answered_and_the_connection_closed() {
         (&b"GET / HTTP/1.1\nHost: a\n\n"[..], "400"),
         (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc", "413"),
     ] {
-        let mut client = Client::new(now);
+        let mut client = Client::new(Side::Readers, now);
         client.received(bytes, now);
         assert!(client.next(now).is_none());
         let text = String::from_utf8(pending(&client.out)).unwrap();
@@ -93,7 +94,7 @@ fn a_bad_request_is_answered_and_the_connection_closed() {
 #[test]
 fn a_head_that_never_ends_is_given_up() {
     let now = Instant::now();
-    let mut client = Client::new(now);
+    let mut client = Client::new(Side::Readers, now);
     client.received(&GET[..5], now);
     for second in 1..10 {
         // A byte at a time gains nothing.
@@ -107,11 +108,107 @@ fn a_head_that_never_ends_is_given_up() {
     assert_eq!(client.tick(now + HEAD + GOODBYE), Fate::Over);
 }
 
+fn post(path: &str, headers: &str, body: &str) -> Vec<u8> {
+    format!("POST {path} HTTP/1.1\r\nHost: h\r\n{headers}\r\n{body}").into_bytes()
+}
+
+#[test]
+fn a_body_is_read_where_one_belongs_however_it_is_cut() {
+    let now = Instant::now();
+    let bytes = post("/socket.io/?sid=a", "Content-Length: 5\r\n", "hello");
+    let mut client = Client::new(Side::Readers, now);
+    for byte in [&bytes[..], GET].concat().chunks(1) {
+        client.received(byte, now);
+        if let Some(request) = client.next(now) {
+            assert!(request.body == b"hello" || request.path == "/healthz");
+            client.awaits(For::request(&request, None));
+            client.answer(&ok(), now);
+        }
+    }
+    let text = String::from_utf8(pending(&client.out)).unwrap();
+    assert_eq!(text.matches("HTTP/1.1 200 OK").count(), 2, "{text}");
+    for (side, bytes, status) in [
+        (Side::Readers, post("/pub", "Content-Length: 5\r\n", ""), "413"),
+        (Side::Readers, post("/socket.io/", "Content-Length: 1000001\r\n", ""), "413"),
+        (Side::Readers, post("/socket.io/", "Transfer-Encoding: chunked\r\n", "fffffff\r\n"), "413"),
+        (Side::Publishers, post("/socket.io/", "Content-Length: 5\r\n", ""), "413"),
+        (Side::Publishers, post("/pub", "Content-Length: 1000001\r\n", ""), "413"),
+        (Side::Publishers, post("/pub", "Transfer-Encoding: chunked\r\n", "x\r\n"), "400"),
+    ] {
+        let mut client = Client::new(side, now);
+        client.received(&bytes, now);
+        assert!(client.next(now).is_none());
+        let text = String::from_utf8(pending(&client.out)).unwrap();
+        assert!(text.starts_with(&format!("HTTP/1.1 {status} ")), "{text}");
+        assert!(text.contains("Connection: close\r\n"), "what follows could be read as another request");
+    }
+}
+
+#[test]
+fn a_body_is_asked_for_and_is_not_waited_for_for_ever() {
+    let now = Instant::now();
+    let mut client = Client::new(Side::Publishers, now);
+    client.received(&post("/pub", "Content-Length: 500000\r\nExpect: 100-continue\r\n", ""), now);
+    assert!(client.next(now).is_none() && client.next(now).is_none());
+    assert_eq!(pending(&client.out), b"HTTP/1.1 100 Continue\r\n\r\n");
+    let mut taken = 0;
+    while client.takes_bytes() && taken < 10_000_000 {
+        client.received(&[b'x'; 10_000], now);
+        taken += 10_000;
+        if client.next(now).is_some() {
+            break;
+        }
+        assert!(client.holds_much() || taken <= INBOX);
+    }
+    assert_eq!(taken, 500_000);
+    let mut client = Client::new(Side::Publishers, now);
+    client.received(&post("/pub", "Content-Length: 5\r\n", "x"), now);
+    client.next(now);
+    client.tick(now + BODY);
+    assert!(pending(&client.out).starts_with(b"HTTP/1.1 408 "));
+}
+
+#[test]
+fn a_request_that_is_held_ends_with_its_client() {
+    let now = Instant::now();
+    let mut client = Client::new(Side::Readers, now);
+    client.received(GET, now);
+    let request = client.next(now).unwrap();
+    client.awaits(For::request(&request, None));
+    client.hold(Duration::from_secs(60), now);
+    assert!(client.serves_session() && client.next(now).is_none());
+    assert_eq!(client.tick(now + ANSWER), Fate::Open);
+    assert!(client.out.is_empty());
+    assert_eq!(client.peer_ended(), Fate::Over);
+    client.answer(&ok(), now);
+    assert!(!client.serves_session() && pending(&client.out).starts_with(b"HTTP/1.1 200 "));
+}
+
+#[test]
+fn messages_of_a_sessions_websocket_are_handed_out() {
+    let now = Instant::now();
+    let mut client = Client::new(Side::Readers, now);
+    client.received(GET, now);
+    client.next(now).unwrap();
+    client.received(&[0x81, 0x82, 0, 0, 0, 0, b'4', b'0'], now);
+    client.open_socket(b"HTTP/1.1 101 \r\n\r\n".to_vec(), 1_000, now);
+    assert!(client.is_socket());
+    assert_eq!(client.next_message(now), Some(Payload::Text("40".into())), "it came with the request");
+    client.received(&[0x89, 0x80, 0, 0, 0, 0, 0x82, 0x81, 0, 0, 0, 0, 7], now);
+    assert_eq!(client.next_message(now), Some(Payload::Binary(vec![7])));
+    assert!(pending(&client.out).ends_with(&[0x8a, 0]));
+    assert_eq!(client.next_message(now), None);
+    client.received(&[0x82, 0xfe, 0xff, 0xff, 0, 0, 0, 0], now);
+    assert_eq!(client.next_message(now), None);
+    assert!(!client.is_socket(), "longer than it may be");
+    assert!(pending(&client.out).windows(4).any(|part| part[0] == 0x88 && part[2..] == [3, 241]), "1009");
+}
+
 fn watch(items: &mut Items, client: &mut Client, framing: Framing, now: Instant) {
     client.received(GET, now);
     let request = client.next(now).unwrap();
     assert!(route(&request).is_ok());
-    let known = items.watch(&ItemKey::List, ME, None).unwrap();
+    let known = items.watch(&ItemKey::List, Watcher::Client(ME), None).unwrap();
     let (watching, first) = Watching::begin(ItemKey::List, framing, known, Why::First);
     client.stream(Vec::new(), watching, now);
     client.out.push(first.unwrap().framed(framing));
@@ -129,7 +226,7 @@ fn a_websocket_is_answered_and_its_faults_close_it() {
         (frame(0x81, b"\xff"), &[0x88]),
         (frame(0x83, b""), &[0x88]),
     ] {
-        let (mut items, mut client) = (items(), Client::new(now));
+        let (mut items, mut client) = (items(), Client::new(Side::Readers, now));
         watch(&mut items, &mut client, Framing::WebSocket, now);
         let before = pending(&client.out).len();
         for byte in &bytes {
@@ -139,7 +236,7 @@ fn a_websocket_is_answered_and_its_faults_close_it() {
         let sent = pending(&client.out);
         assert!(sent[before..].starts_with(expected), "{bytes:?}: {:?}", &sent[before..]);
     }
-    let (mut items, mut client) = (items(), Client::new(now));
+    let (mut items, mut client) = (items(), Client::new(Side::Readers, now));
     watch(&mut items, &mut client, Framing::WebSocket, now);
     for _ in 0..100 {
         client.received(&frame(0x81, b"x"), now);
@@ -151,7 +248,7 @@ fn a_websocket_is_answered_and_its_faults_close_it() {
 #[test]
 fn a_quiet_stream_shows_that_it_is_alive_and_a_stalled_one_ends() {
     let now = Instant::now();
-    let (mut items, mut client) = (items(), Client::new(now));
+    let (mut items, mut client) = (items(), Client::new(Side::Readers, now));
     watch(&mut items, &mut client, Framing::EventStream, now);
     client.wrote(client.out.bytes(), now);
     assert_eq!(client.tick(now + HEARTBEAT), Fate::Open);
@@ -162,7 +259,7 @@ fn a_quiet_stream_shows_that_it_is_alive_and_a_stalled_one_ends() {
 #[test]
 fn a_websocket_is_pinged_whatever_else_it_is_sent_and_must_answer() {
     let now = Instant::now();
-    let (mut items, mut client) = (items(), Client::new(now));
+    let (mut items, mut client) = (items(), Client::new(Side::Readers, now));
     watch(&mut items, &mut client, Framing::WebSocket, now);
     let event = Message::event("{}");
     let mut pings = 0;
@@ -191,7 +288,7 @@ fn a_websocket_is_pinged_whatever_else_it_is_sent_and_must_answer() {
 #[test]
 fn events_are_never_left_out_silently() {
     let now = Instant::now();
-    let (mut items, mut client) = (items(), Client::new(now));
+    let (mut items, mut client) = (items(), Client::new(Side::Readers, now));
     watch(&mut items, &mut client, Framing::EventStream, now);
     let event = Message::event(&format!(r#"{{"text":"{}"}}"#, "x".repeat(1_000)));
     let mut taken = 0;
@@ -253,7 +350,7 @@ proptest! {
         steps in proptest::collection::vec((0..4usize, 0..3usize, 0..60_000usize), 1..80)
     ) {
         let now = Instant::now();
-        let (mut items, mut client, mut reading) = (items(), Client::new(now), Reading::default());
+        let (mut items, mut client, mut reading) = (items(), Client::new(Side::Readers, now), Reading::default());
         watch(&mut items, &mut client, Framing::EventStream, now);
         let mut published = 0;
         for (version, (size, publishes, reads)) in (1..).zip(steps) {
@@ -261,7 +358,7 @@ proptest! {
                 let text = "y".repeat(size * 12_000);
                 let head = format!(r#"{{"n":{version},"part":{part},"m{size}":"{text}"}}"#);
                 items.apply(&message(version, false, &[("", Some(&head))]));
-                for change in items.publish() {
+                for (_, change) in items.publish() {
                     published += 1;
                     let message = Message::patch(change.to.revision, 0, change.to.patch_from(&change.from));
                     client.delivery(now).unwrap().change(&change.from, &change.to, Some(&message));

@@ -18,10 +18,24 @@ pub(super) const EVENTS: usize = 256 * 1024;
 pub(in crate::serve) struct Watching {
     pub key: ItemKey,
     pub framing: Framing,
+    progress: Progress,
+}
+
+/// How far a client is with one item.
+#[derive(Debug)]
+pub(in crate::serve) struct Progress {
     /// What it has, once it has read what waits.
     has: Arc<Document>,
     /// States published since that it was not sent.
     left_out: u32,
+}
+
+/// Whether a client is sent a state that was published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::serve) enum Advance {
+    Sent,
+    /// It has it, or is sent a newer one later.
+    No,
 }
 
 /// A stream and where its bytes go.
@@ -40,14 +54,9 @@ pub(in crate::serve) enum Delivered {
     TooSlow,
 }
 
-impl Watching {
-    /// Begins with what is known of the client: the first message, and what it has then.
-    pub(in crate::serve) fn begin(
-        key: ItemKey,
-        framing: Framing,
-        known: Known,
-        why: Why,
-    ) -> (Watching, Option<Message>) {
+impl Progress {
+    /// Begins with what is known of the client: how far it is then, and the first message.
+    pub(in crate::serve) fn begin(known: Known, why: Why) -> (Progress, Option<Message>) {
         let (has, first) = match known {
             Known::Resumed { had, published } => {
                 let patch = published.patch_from(&had);
@@ -59,12 +68,59 @@ impl Watching {
                 (published, Some(message))
             }
         };
-        (Watching { key, framing, has, left_out: 0 }, first)
+        (Progress { has, left_out: 0 }, first)
     }
 
     /// Whether it waits for the newest state until there is room.
     pub(in crate::serve) fn is_behind(&self) -> bool {
         self.left_out > 0
+    }
+
+    /// A state was published, after `from`, while so many bytes wait for the client.
+    pub(in crate::serve) fn advance(
+        &mut self,
+        waiting: usize,
+        from: &Arc<Document>,
+        to: &Arc<Document>,
+    ) -> Advance {
+        if waiting < ENOUGH && Arc::ptr_eq(&self.has, from) {
+            self.has = Arc::clone(to);
+            return Advance::Sent;
+        }
+        if !Arc::ptr_eq(&self.has, to) {
+            self.left_out = self.left_out.saturating_add(1);
+        }
+        Advance::No
+    }
+
+    /// What waited is read: one patch to the newest state, in place of all that were left out, if there is one.
+    pub(in crate::serve) fn catch_up(&mut self, newest: &Arc<Document>) -> Option<Message> {
+        if self.left_out == 0 {
+            return None;
+        }
+        // The last of those that were left out is sent now.
+        let conflated = self.left_out - 1;
+        let patch = newest.patch_from(&self.has);
+        self.left_out = 0;
+        self.has = Arc::clone(newest);
+        (!patch.is_empty()).then(|| Message::patch(newest.revision, conflated, patch))
+    }
+}
+
+impl Watching {
+    /// As [`Progress::begin`].
+    pub(in crate::serve) fn begin(
+        key: ItemKey,
+        framing: Framing,
+        known: Known,
+        why: Why,
+    ) -> (Watching, Option<Message>) {
+        let (progress, first) = Progress::begin(known, why);
+        (Watching { key, framing, progress }, first)
+    }
+
+    pub(in crate::serve) fn is_behind(&self) -> bool {
+        self.progress.is_behind()
     }
 }
 
@@ -76,30 +132,20 @@ impl Delivery<'_> {
         to: &Arc<Document>,
         message: Option<&Message>,
     ) {
-        let watching = &mut *self.watching;
-        if self.out.bytes() < ENOUGH && Arc::ptr_eq(&watching.has, from) {
-            message.into_iter().for_each(|message| self.out.push(message.framed(watching.framing)));
-            watching.has = Arc::clone(to);
-        } else if !Arc::ptr_eq(&watching.has, to) {
-            watching.left_out = watching.left_out.saturating_add(1);
+        let framing = self.watching.framing;
+        match self.watching.progress.advance(self.out.bytes(), from, to) {
+            Advance::Sent => message.into_iter().for_each(|message| self.out.push(message.framed(framing))),
+            Advance::No => {}
         }
     }
 
-    /// What waited is written: one patch to the newest state, in place of all that were left out. Whether there is one to write.
+    /// Whether there was something to catch up with.
     pub(in crate::serve) fn catch_up(&mut self, newest: &Arc<Document>) -> bool {
-        let watching = &mut *self.watching;
-        if watching.left_out == 0 || !self.out.is_empty() {
+        if !self.out.is_empty() {
             return false;
         }
-        // The last of those that were left out is sent now.
-        let conflated = watching.left_out - 1;
-        let patch = newest.patch_from(&watching.has);
-        watching.left_out = 0;
-        watching.has = Arc::clone(newest);
-        if patch.is_empty() {
-            return false;
-        }
-        self.out.push(Message::patch(newest.revision, conflated, patch).framed(watching.framing));
+        let Some(message) = self.watching.progress.catch_up(newest) else { return false };
+        self.out.push(message.framed(self.watching.framing));
         true
     }
 

@@ -29,6 +29,8 @@ pub(in crate::serve) enum Status {
     HeadTooLong,
     Late,
     Upgrade,
+    /// What no client of the protocol asks.
+    Failed,
     Unavailable,
 }
 
@@ -49,6 +51,7 @@ impl Status {
             Status::Upgrade => "426 Upgrade Required",
             Status::TooMany => "429 Too Many Requests",
             Status::HeadTooLong => "431 Request Header Fields Too Large",
+            Status::Failed => "500 Internal Server Error",
             Status::Unavailable => "503 Service Unavailable",
         }
     }
@@ -57,7 +60,7 @@ impl Status {
     fn headers(self) -> &'static str {
         match self {
             Status::Unauthorized => "WWW-Authenticate: Bearer\r\n",
-            Status::NotAllowed => "Allow: GET, HEAD, OPTIONS\r\n",
+            Status::NotAllowed => "Allow: GET, HEAD, OPTIONS, POST\r\n",
             Status::Upgrade => "Upgrade: websocket\r\n",
             Status::TooMany | Status::Unavailable => "Retry-After: 1\r\n",
             Status::Ok
@@ -68,6 +71,7 @@ impl Status {
             | Status::NotFound
             | Status::Late
             | Status::TooLong
+            | Status::Failed
             | Status::HeadTooLong => "",
         }
     }
@@ -81,6 +85,10 @@ pub(in crate::serve) enum ContentType {
     Style,
     Text,
     OpenMetrics,
+    /// Packets of a session.
+    Packets,
+    /// That a session's packets were taken.
+    Taken,
 }
 
 impl ContentType {
@@ -91,7 +99,22 @@ impl ContentType {
             ContentType::Script => "text/javascript; charset=utf-8",
             ContentType::Style => "text/css; charset=utf-8",
             ContentType::Text => "text/plain; charset=utf-8",
+            ContentType::Packets => "text/plain; charset=UTF-8",
+            ContentType::Taken => "text/html",
             ContentType::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        }
+    }
+
+    /// Whether a client may keep it and ask whether it is still the same.
+    fn is_kept(self) -> bool {
+        match self {
+            ContentType::Packets | ContentType::Taken => false,
+            ContentType::Json
+            | ContentType::Html
+            | ContentType::Script
+            | ContentType::Style
+            | ContentType::Text
+            | ContentType::OpenMetrics => true,
         }
     }
 
@@ -102,7 +125,9 @@ impl ContentType {
             | ContentType::Script
             | ContentType::Style
             | ContentType::Text
-            | ContentType::OpenMetrics => DATA_POLICY,
+            | ContentType::OpenMetrics
+            | ContentType::Packets
+            | ContentType::Taken => DATA_POLICY,
         }
     }
 }
@@ -186,7 +211,7 @@ impl Answer {
     /// Appends head and body.
     pub(in crate::serve) fn write(&self, to: &For, out: &mut Vec<u8>) {
         let body = self.body.as_bytes();
-        let tag = (self.status == Status::Ok).then(|| tag(body));
+        let tag = (self.status == Status::Ok && self.content.is_kept()).then(|| tag(body));
         let known = tag.as_ref().is_some_and(|tag| to.tags.iter().any(|known| known == tag || known == "*"));
         let status = if known { Status::NotModified } else { self.status };
         let packed = (to.gzip && !known && body.len() >= COMPRESSED_FROM).then(|| gzip(body)).flatten();
@@ -210,12 +235,13 @@ impl Answer {
         }
         let _ = write!(
             head,
-            "Cache-Control: no-cache\r\nVary: Accept-Encoding, Origin\r\nContent-Security-Policy: {}\r\n",
+            "Cache-Control: {}\r\nVary: Accept-Encoding, Origin\r\nContent-Security-Policy: {}\r\n",
+            if self.content.is_kept() { "no-cache" } else { "no-store" },
             self.content.policy()
         );
         if status == Status::NoContent && to.origin.is_some() {
             head.push_str(
-                "Access-Control-Allow-Methods: GET, HEAD\r\nAccess-Control-Allow-Headers: Authorization, Last-Event-ID, If-None-Match\r\nAccess-Control-Max-Age: 600\r\n",
+                "Access-Control-Allow-Methods: GET, HEAD, POST\r\nAccess-Control-Allow-Headers: Authorization, Content-Type, Last-Event-ID, If-None-Match\r\nAccess-Control-Max-Age: 600\r\n",
             );
         }
         head.push_str("\r\n");

@@ -1,5 +1,7 @@
 //! The head of a request.
 
+use super::body::BodyLength;
+use crate::wire::websocket::ServerRequest;
 use memchr::memmem;
 use std::fmt;
 use std::net::IpAddr;
@@ -15,6 +17,7 @@ pub(in crate::serve) enum Method {
     Get,
     Head,
     Options,
+    Post,
     /// Known to HTTP, of no use here.
     Other,
 }
@@ -36,6 +39,10 @@ pub(in crate::serve) struct Request {
     pub headers: Vec<(String, String)>,
     /// The head as it came, for the codec of the upgrade.
     pub head: Vec<u8>,
+    /// What follows the head,
+    pub length: BodyLength,
+    /// and what it is, once it is there.
+    pub body: Vec<u8>,
 }
 
 /// Why what came is no request that is served. The connection is closed after the answer.
@@ -46,8 +53,11 @@ pub(in crate::serve) enum BadRequest {
         what: &'static str,
     },
     TooLong,
-    /// It comes with a body.
+    /// It comes with a body where none belongs.
     Body,
+    BodyTooLong {
+        most: usize,
+    },
 }
 
 impl fmt::Display for BadRequest {
@@ -55,7 +65,8 @@ impl fmt::Display for BadRequest {
         match self {
             BadRequest::Malformed { what } => write!(f, "not a request that is served: {what}"),
             BadRequest::TooLong => write!(f, "the head is longer than {HEAD_LIMIT} bytes"),
-            BadRequest::Body => f.write_str("no request here has a body"),
+            BadRequest::Body => f.write_str("no request of this kind has a body here"),
+            BadRequest::BodyTooLong { most } => write!(f, "the body is longer than {most} bytes"),
         }
     }
 }
@@ -133,12 +144,14 @@ fn read(head: &[u8]) -> Result<Request, BadRequest> {
         "GET" => Method::Get,
         "HEAD" => Method::Head,
         "OPTIONS" => Method::Options,
+        "POST" => Method::Post,
         _ => Method::Other,
     };
     let (path, query) = target(parsed.path.unwrap_or_default())?;
-    let request = Request { method, version, path, query, headers, head: head.to_vec() };
-    request.check_framing()?;
-    Ok(request)
+    let (head, length) = (head.to_vec(), BodyLength::None);
+    let request = Request { method, version, path, query, headers, head, length, body: Vec::new() };
+    let length = request.framing()?;
+    Ok(Request { length, ..request })
 }
 
 /// Path and query of a request's target, decoded. A proxy may send it with scheme and host.
@@ -161,6 +174,11 @@ fn target(text: &str) -> Result<(String, Vec<(String, String)>), BadRequest> {
     Ok((path, pairs))
 }
 
+/// A name or value of a form; control characters may stand in it.
+pub(in crate::serve) fn decode_form(text: &str) -> Option<String> {
+    unescape(text, Plus::Space)
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Plus {
     Itself,
@@ -169,6 +187,10 @@ enum Plus {
 
 /// Percent-decoded text; `None` where it is none: a bad escape, a control character, no UTF-8.
 fn decode(text: &str, plus: Plus) -> Option<String> {
+    unescape(text, plus).filter(|text| !text.chars().any(char::is_control))
+}
+
+fn unescape(text: &str, plus: Plus) -> Option<String> {
     let mut out = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {
@@ -182,7 +204,7 @@ fn decode(text: &str, plus: Plus) -> Option<String> {
             byte => byte,
         });
     }
-    String::from_utf8(out).ok().filter(|text| !text.chars().any(char::is_control))
+    String::from_utf8(out).ok()
 }
 
 impl Request {
@@ -224,6 +246,16 @@ impl Request {
         known.map(|known| known.trim().trim_start_matches("W/").to_owned()).collect()
     }
 
+    /// Whether it is a WebSocket's opening request, whole and usable.
+    pub(in crate::serve) fn asks_for_websocket(&self) -> bool {
+        self.lists("upgrade", "websocket") && matches!(ServerRequest::parse(&self.head), Ok(Some(_)))
+    }
+
+    /// Whether the client waits to be told to go on before it sends the body.
+    pub(in crate::serve) fn expects_continue(&self) -> bool {
+        self.version == Version::Http11 && self.lists("expect", "100-continue")
+    }
+
     /// Whether a header that is a list of words has this one.
     fn lists(&self, name: &str, word: &str) -> bool {
         self.all(name).flat_map(|value| value.split(',')).any(|part| part.trim().eq_ignore_ascii_case(word))
@@ -235,23 +267,33 @@ impl Request {
         parts.filter_map(|part| part.trim().parse().ok()).collect()
     }
 
-    fn check_framing(&self) -> Result<(), BadRequest> {
+    fn framing(&self) -> Result<BodyLength, BadRequest> {
         let malformed = |what| Err(BadRequest::Malformed { what });
         let mut lengths = self.all("content-length");
         let length = lengths.next();
         if lengths.any(|other| Some(other) != length) {
             return malformed("two lengths");
         }
-        if self.header("transfer-encoding").is_some() {
-            return if length.is_some() { malformed("two lengths") } else { Err(BadRequest::Body) };
+        let mut codings = self.all("transfer-encoding");
+        let coding = codings.next();
+        if coding.is_some()
+            && (length.is_some() || codings.next().is_some() || self.version == Version::Http10)
+        {
+            return malformed("two lengths");
         }
-        match length.map(|text| (text.bytes().all(|byte| byte.is_ascii_digit()), text.parse::<u64>())) {
-            None | Some((true, Ok(0))) => {}
-            Some((true, Ok(_))) => return Err(BadRequest::Body),
-            Some(_) => return malformed("no usable length"),
-        }
+        let length = match (coding, length) {
+            (Some(coding), _) if coding.eq_ignore_ascii_case("chunked") => BodyLength::Chunked,
+            (Some(_), _) => return malformed("a transfer coding that is not known"),
+            (None, None) => BodyLength::None,
+            (None, Some(text)) if text.bytes().all(|byte| byte.is_ascii_digit()) => match text.parse() {
+                Ok(0) => BodyLength::None,
+                Ok(length) => BodyLength::Known(length),
+                Err(_) => return malformed("no usable length"),
+            },
+            (None, Some(_)) => return malformed("no usable length"),
+        };
         match (self.version, self.all("host").count()) {
-            (Version::Http11, 1) | (Version::Http10, 0 | 1) => Ok(()),
+            (Version::Http11, 1) | (Version::Http10, 0 | 1) => Ok(length),
             (Version::Http11, _) | (Version::Http10, _) => malformed("no host, or several"),
         }
     }

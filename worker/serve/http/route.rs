@@ -9,6 +9,8 @@ const MOST_ROWS: usize = 10_000;
 const USUAL_ROWS: usize = 100;
 /// Bytes of a match's name at most.
 const NAME: usize = 256;
+/// Bytes of a body at most.
+const BODY: usize = 1_000_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::serve) enum PageFile {
@@ -41,6 +43,8 @@ pub(in crate::serve) enum Route {
     /// Whether it has documents to serve.
     Ready,
     Live(Wanted),
+    /// Engine.IO, with Socket.IO in it.
+    Socket,
     /// A browser asks what another origin's page may do.
     Preflight,
 }
@@ -69,6 +73,8 @@ impl Route {
             | Route::Pool
             | Route::Metrics
             | Route::Live(_) => false,
+            // Its token may come in the first message.
+            Route::Socket => true,
         }
     }
 }
@@ -79,9 +85,12 @@ impl Route {
 /// The answer to one that leads nowhere.
 pub(in crate::serve) fn route(request: &Request) -> Result<Route, Answer> {
     match request.method {
-        Method::Get | Method::Head => {}
         Method::Options => return Ok(Route::Preflight),
-        Method::Other => return Err(Answer::refused(Status::NotAllowed, "expected GET, HEAD or OPTIONS")),
+        _ if is_socket(request) => return Ok(Route::Socket),
+        Method::Get | Method::Head => {}
+        Method::Post | Method::Other => {
+            return Err(Answer::refused(Status::NotAllowed, "expected GET, HEAD or OPTIONS"));
+        }
     }
     let nowhere = || Answer::refused(Status::NotFound, "there is nothing here: see docs/gateway.md");
     match request.path.as_str() {
@@ -103,6 +112,50 @@ pub(in crate::serve) fn route(request: &Request) -> Result<Route, Answer> {
         Some(name) => odds(request, checked(name)?),
         None => checked(name).map(Route::Match),
     }
+}
+
+fn is_socket(request: &Request) -> bool {
+    matches!(request.path.as_str(), "/socket.io/" | "/socket.io")
+}
+
+/// Who connects to a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::serve) enum Side {
+    Readers,
+    Publishers,
+}
+
+/// Where a publisher's request leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::serve) enum Publisher {
+    Publish,
+    Health,
+}
+
+/// # Errors
+/// The answer to one that leads nowhere.
+pub(in crate::serve) fn publisher_route(request: &Request) -> Result<Publisher, Answer> {
+    if request.header("origin").is_some() {
+        return Err(Answer::refused(Status::Forbidden, "no page publishes here: ask from a server"));
+    }
+    match (request.path.as_str(), request.method) {
+        ("/pub", Method::Post) => Ok(Publisher::Publish),
+        ("/pub", Method::Get | Method::Head | Method::Options | Method::Other) => {
+            Err(Answer::refused(Status::NotAllowed, "expected POST"))
+        }
+        ("/healthz", Method::Get | Method::Head) => Ok(Publisher::Health),
+        (_, _) => Err(Answer::refused(Status::NotFound, "there is nothing here but POST /pub")),
+    }
+}
+
+/// Bytes that a request's body may have; `None`: it may have none.
+pub(in crate::serve) fn body_limit(side: Side, request: &Request) -> Option<usize> {
+    let may = request.method == Method::Post
+        && match side {
+            Side::Readers => is_socket(request),
+            Side::Publishers => request.path == "/pub",
+        };
+    may.then_some(BODY)
 }
 
 fn events(request: &Request) -> Result<Route, Answer> {

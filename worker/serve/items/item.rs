@@ -3,8 +3,8 @@
 //! A client that reconnects soon names one of these and gets what changed since. They stay for a while after the last has left. States
 //! share what is the same in them, so that one more costs some pointers.
 
+use super::Watcher;
 use super::document::{Document, Revision};
-use crate::serve::client::ClientId;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -26,7 +26,7 @@ struct Watched {
     published: Arc<Document>,
     /// Published before that, the newest last.
     before: VecDeque<Arc<Document>>,
-    clients: Vec<ClientId>,
+    watchers: Vec<Watcher>,
     /// Since when there is none.
     left: Option<Instant>,
 }
@@ -36,7 +36,7 @@ struct Watched {
 pub(in crate::serve) struct Change {
     pub from: Arc<Document>,
     pub to: Arc<Document>,
-    pub clients: Vec<ClientId>,
+    pub watchers: Vec<Watcher>,
 }
 
 /// What a client begins with.
@@ -70,8 +70,8 @@ impl Item {
         self.watched.as_ref().map(|watched| &watched.published)
     }
 
-    pub(super) fn watchers(&self) -> &[ClientId] {
-        self.watched.as_ref().map_or(&[], |watched| &watched.clients)
+    pub(super) fn watchers(&self) -> &[Watcher] {
+        self.watched.as_ref().map_or(&[], |watched| &watched.watchers)
     }
 
     pub(super) fn publish(&mut self) -> Option<Change> {
@@ -84,17 +84,17 @@ impl Item {
         let most = (PARTS / from.parts().max(1)).clamp(1, STATES);
         let surplus = watched.before.len().saturating_sub(most);
         watched.before.drain(..surplus);
-        Some(Change { from, to: Arc::clone(&watched.published), clients: watched.clients.clone() })
+        Some(Change { from, to: Arc::clone(&watched.published), watchers: watched.watchers.clone() })
     }
 
-    pub(super) fn watch(&mut self, client: ClientId, had: Option<Revision>) -> Known {
+    pub(super) fn watch(&mut self, watcher: Watcher, had: Option<Revision>) -> Known {
         let watched = self.watched.get_or_insert_with(|| Watched {
             published: Arc::clone(&self.newest),
             before: VecDeque::new(),
-            clients: Vec::new(),
+            watchers: Vec::new(),
             left: None,
         });
-        watched.clients.push(client);
+        watched.watchers.push(watcher);
         watched.left = None;
         let published = Arc::clone(&watched.published);
         // Of several states with one name the oldest: what the later ones changed is then sent, be it once more.
@@ -106,10 +106,10 @@ impl Item {
         }
     }
 
-    pub(super) fn unwatch(&mut self, client: ClientId, now: Instant) {
+    pub(super) fn unwatch(&mut self, watcher: Watcher, now: Instant) {
         let Some(watched) = &mut self.watched else { return };
-        watched.clients.retain(|known| *known != client);
-        if watched.clients.is_empty() {
+        watched.watchers.retain(|known| *known != watcher);
+        if watched.watchers.is_empty() {
             watched.left = Some(now);
         }
     }

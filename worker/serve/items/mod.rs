@@ -15,6 +15,7 @@ pub(super) use item::{Change, Known};
 pub(super) use merge::apply;
 
 use super::client::ClientId;
+use super::rooms::SessionId;
 use document::LineChange;
 use hashbrown::{HashMap, HashSet};
 use item::Item;
@@ -36,6 +37,15 @@ pub(super) enum ItemKey {
     Match(MatchKey),
 }
 
+/// Who watches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Watcher {
+    /// A stream, with its connection.
+    Client(ClientId),
+    /// A session, whichever connections it has.
+    Session(SessionId),
+}
+
 #[derive(Debug)]
 struct Match {
     item: Item,
@@ -54,6 +64,8 @@ pub(super) struct Items {
     /// Whose newest state is not published.
     dirty: HashSet<ItemKey, foldhash::fast::RandomState>,
     taken_up: Option<Instant>,
+    /// Matches that were not there before, until they are taken.
+    appeared: Vec<MatchKey>,
 }
 
 /// A match by the name that a client gave.
@@ -74,6 +86,7 @@ impl Items {
             list: Item::new(Document::list(run)),
             dirty: HashSet::default(),
             taken_up: None,
+            appeared: Vec::new(),
         }
     }
 
@@ -86,6 +99,9 @@ impl Items {
     pub(super) fn apply(&mut self, message: &FeedDocument<'_>) {
         let feed = self.feed(&message.key);
         let is_listed = self.matches.get(&message.key).is_some_and(|held| held.over.is_none());
+        if !self.matches.contains_key(&message.key) {
+            self.appeared.push(message.key.clone());
+        }
         let held = self.matches.entry(message.key.clone()).or_insert_with(|| Match {
             item: Item::new(Document::of_match(&feed, message.key.id.as_str())),
             over: None,
@@ -154,16 +170,21 @@ impl Items {
     }
 
     /// Publishes what came since: a change for each watched item.
-    pub(super) fn publish(&mut self) -> Vec<Change> {
+    pub(super) fn publish(&mut self) -> Vec<(ItemKey, Change)> {
         let mut changes = Vec::new();
         for key in std::mem::take(&mut self.dirty) {
             let item = match &key {
                 ItemKey::List => Some(&mut self.list),
                 ItemKey::Match(key) => self.matches.get_mut(key).map(|held| &mut held.item),
             };
-            changes.extend(item.and_then(Item::publish));
+            changes.extend(item.and_then(Item::publish).map(|change| (key, change)));
         }
         changes
+    }
+
+    /// Matches that came since the last call.
+    pub(super) fn take_appeared(&mut self) -> Vec<MatchKey> {
+        std::mem::take(&mut self.appeared)
     }
 
     pub(super) fn has_unpublished(&self) -> bool {
@@ -171,18 +192,18 @@ impl Items {
     }
 
     /// A client watches from now on. What it is to be sent first, and what it has then.
-    pub(super) fn watch(&mut self, key: &ItemKey, client: ClientId, had: Option<Revision>) -> Option<Known> {
+    pub(super) fn watch(&mut self, key: &ItemKey, watcher: Watcher, had: Option<Revision>) -> Option<Known> {
         let item = self.item_mut(key)?;
-        Some(item.watch(client, had))
+        Some(item.watch(watcher, had))
     }
 
-    pub(super) fn unwatch(&mut self, key: &ItemKey, client: ClientId, now: Instant) {
+    pub(super) fn unwatch(&mut self, key: &ItemKey, watcher: Watcher, now: Instant) {
         if let Some(item) = self.item_mut(key) {
-            item.unwatch(client, now);
+            item.unwatch(watcher, now);
         }
     }
 
-    pub(super) fn watchers(&self, key: &ItemKey) -> &[ClientId] {
+    pub(super) fn watchers(&self, key: &ItemKey) -> &[Watcher] {
         self.item(key).map_or(&[], Item::watchers)
     }
 

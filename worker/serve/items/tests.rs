@@ -70,12 +70,12 @@ fn a_document_is_written_as_the_recorder_writes_it() {
 fn prices_do_not_change_the_list() {
     let mut items = items();
     items.apply(&message(1, true, &[("", Some(r#"{"name":"A v B"}"#))]));
-    items.watch(&ItemKey::List, client(1), None).unwrap();
+    items.watch(&ItemKey::List, Watcher::Client(client(1)), None).unwrap();
     items.apply(&message(2, false, &[("market:1", Some("{}"))]));
     assert!(items.publish().is_empty());
     items.apply(&message(3, false, &[("", Some(r#"{"name":"A v C"}"#))]));
     let changes = items.publish();
-    let patch = changes[0].to.patch_from(&changes[0].from);
+    let patch = changes[0].1.to.patch_from(&changes[0].1.from);
     assert_eq!(Value::Object(patch)["matches"], json!({"inplay/A": {"name": "A v C"}}));
 }
 
@@ -97,28 +97,29 @@ fn a_match_is_found_by_its_name() {
 fn who_comes_back_soon_is_known() {
     let (mut items, item, now) = (items(), ItemKey::Match(key("A")), Instant::now());
     items.apply(&message(1, true, &[("", Some(r#"{"n":1}"#))]));
-    let Some(Known::Anew { .. }) = items.watch(&item, client(1), None) else { panic!() };
+    let Some(Known::Anew { .. }) = items.watch(&item, Watcher::Client(client(1)), None) else { panic!() };
     for version in 2..=5 {
         let head = format!(r#"{{"n":{version}}}"#);
         items.apply(&message(version, false, &[("", Some(&head))]));
         assert_eq!(items.publish().len(), 1);
     }
-    items.unwatch(&item, client(1), now);
+    items.unwatch(&item, Watcher::Client(client(1)), now);
     let had = |version| Some(Revision { epoch: 3, version });
-    let Some(Known::Resumed { had: old, published }) = items.watch(&item, client(2), had(2)) else {
+    let Some(Known::Resumed { had: old, published }) = items.watch(&item, Watcher::Client(client(2)), had(2))
+    else {
         panic!()
     };
     assert_eq!((old.revision.version, published.revision.version), (2, 5));
     assert_eq!(Value::Object(published.patch_from(&old))["n"], 5);
     for unknown in [had(9), Some(Revision { epoch: 2, version: 2 })] {
-        assert!(matches!(items.watch(&item, client(3), unknown), Some(Known::Anew { .. })));
+        assert!(matches!(items.watch(&item, Watcher::Client(client(3)), unknown), Some(Known::Anew { .. })));
     }
-    items.unwatch(&item, client(2), now);
-    items.unwatch(&item, client(3), now);
-    items.unwatch(&item, client(3), now);
+    items.unwatch(&item, Watcher::Client(client(2)), now);
+    items.unwatch(&item, Watcher::Client(client(3)), now);
+    items.unwatch(&item, Watcher::Client(client(3)), now);
     items.tick(now + Duration::from_secs(31));
     assert!(
-        matches!(items.watch(&item, client(4), had(2)), Some(Known::Anew { .. })),
+        matches!(items.watch(&item, Watcher::Client(client(4)), had(2)), Some(Known::Anew { .. })),
         "it is forgotten by then"
     );
 }
@@ -186,7 +187,7 @@ proptest! {
     ) {
         let (mut items, item) = (items(), ItemKey::Match(key("A")));
         items.apply(&message(1, true, &[("", Some("{}"))]));
-        let Some(Known::Anew { published }) = items.watch(&item, client(1), None) else { panic!() };
+        let Some(Known::Anew { published }) = items.watch(&item, Watcher::Client(client(1)), None) else { panic!() };
         let mut copy = shown(&published);
         for (version, (whole, sections)) in (2..).zip(steps) {
             const NAMES: [&str; 5] = ["", "tail", "market:a", "market:b", "market:c"];
@@ -196,7 +197,7 @@ proptest! {
                 .collect();
             let borrowed: Vec<(&str, Option<&str>)> = texts.iter().map(|(name, text)| (*name, text.as_deref())).collect();
             items.apply(&message(version, whole, &borrowed));
-            for change in items.publish() {
+            for (_, change) in items.publish() {
                 apply(&mut copy, &Value::Object(change.to.patch_from(&change.from)));
             }
             prop_assert_eq!(&copy, &shown(items.newest(&item).unwrap()));
