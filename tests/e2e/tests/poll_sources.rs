@@ -154,7 +154,8 @@ fn more_dead_sources_than_the_window_has_places_hold_up_nobody() {
     site.wait_live(good.len());
     assert_fresh(&good, &requests(&site.api, &good));
     for n in dead {
-        assert_eq!(site.asked(&path(n)).requests, 1, "the dead are under way all the time");
+        // They are given up after 30 s without a byte.
+        assert!(site.asked(&path(n)).requests <= 2, "the dead are under way all the time");
     }
 }
 
