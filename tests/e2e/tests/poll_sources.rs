@@ -143,6 +143,23 @@ fn a_slow_host_cannot_take_the_places_of_others() {
 }
 
 #[test]
+fn more_dead_sources_than_the_window_has_places_hold_up_nobody() {
+    let api = Api::start(&documents(15)).unwrap();
+    let (dead, good): (Vec<usize>, Vec<usize>) = (0..15).partition(|n| *n < 5);
+    dead.iter().for_each(|n| api.behave(&path(*n), Behaviour::Dead));
+    // A path that others begin with is theirs, too.
+    good.iter().for_each(|n| api.behave(&path(*n), Behaviour::Prompt));
+    let feed = catalogues(&api, 15, "500ms", "window = 2\nper_host = 20");
+    let site = PollSite::of(api, &feed, |_| {});
+    site.wait_live(good.len());
+    assert_fresh(&good, &requests(&site.api, &good));
+    for n in dead {
+        // They are given up after 30 s without a byte.
+        assert!(site.asked(&path(n)).requests <= 2, "the dead are under way all the time");
+    }
+}
+
+#[test]
 fn while_all_that_was_asked_is_slow_the_loop_sleeps() {
     let api = Api::start(&documents(20)).unwrap();
     api.behave("/", Behaviour::Slow(Duration::from_secs(3_600)));
