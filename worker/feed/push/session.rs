@@ -426,7 +426,7 @@ impl Session {
         if self.config.resume.is_empty() {
             return ResumeState::default();
         }
-        let mut topics = self.subscriptions.into_earlier();
+        let mut topics = self.subscriptions.into_earlier(self.config.dialect.tokens_of);
         if self.config.dialect.tokens_of == Of::Item {
             let words = &self.config.dialect.tokens;
             topics.retain(|_, topic| words.iter().all(|(word, _)| topic.tokens.contains_key(word)));

@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use touchline_common::config::SequenceRule;
+use touchline_common::config::{Of, SequenceRule};
 
 /// How long the first answer may take, and the most that is waited, the random part apart.
 const FIRST_WAIT: Duration = Duration::from_secs(5);
@@ -74,6 +74,8 @@ pub(super) struct Topic {
     pub(super) order: Order,
     /// By their words.
     pub(super) tokens: BTreeMap<String, String>,
+    /// What came of it on this connection.
+    pub(super) heard: Heard,
     answer: Answer,
     /// When it is asked for again: it is in `due` under this time.
     until: Option<Instant>,
@@ -88,6 +90,12 @@ impl Topic {
     fn is_queued(&self) -> bool {
         self.state == TopicState::Again && self.until.is_none()
     }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Heard {
+    Nothing,
+    Something,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -206,6 +214,7 @@ impl Subscriptions {
             state,
             order: Order::new(rule, bounds),
             tokens: BTreeMap::new(),
+            heard: Heard::Nothing,
             answer: Answer::Awaited { asks: 0 },
             until: None,
             message: 0,
@@ -434,10 +443,12 @@ impl Subscriptions {
         matches!(self.state(name), Some(TopicState::Loaded | TopicState::Kept))
     }
 
-    /// What the next connection may go on with: topics that are whole.
-    pub(super) fn into_earlier(self) -> HashMap<Arc<str>, Earlier, RandomState> {
+    /// What the next connection may go on with: topics that are whole. Where the tokens are the connection's, one that went on without
+    /// anything of it having come is not: the newest token may be newer than what it has.
+    pub(super) fn into_earlier(self, tokens_of: Of) -> HashMap<Arc<str>, Earlier, RandomState> {
         let whole = |(name, topic): (Arc<str>, Topic)| {
-            let is_whole = topic.order.is_following() && topic.state == TopicState::Loaded;
+            let is_as_new = tokens_of == Of::Item || topic.heard == Heard::Something;
+            let is_whole = topic.order.is_following() && topic.state == TopicState::Loaded && is_as_new;
             is_whole.then(|| (name, Earlier { last: topic.order.last(), tokens: topic.tokens }))
         };
         self.held.into_iter().filter_map(whole).collect()

@@ -6,7 +6,7 @@ use crate::feed::push::dialect::{Kind, Place, View};
 use crate::feed::push::order::{Behind, Numbers, Verdict};
 use crate::feed::push::search::{Element, Found, Span, elements, scalar};
 use crate::feed::push::skip::Skip;
-use crate::feed::push::subscriptions::{Topic, TopicState};
+use crate::feed::push::subscriptions::{Heard, Topic, TopicState};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -86,6 +86,9 @@ impl Session {
             if let Some(held) = self.subscriptions.get_mut(&name) {
                 held.tokens.extend(found);
             }
+        }
+        if let Some(held) = self.subscriptions.get_mut(&name) {
+            held.heard = Heard::Something;
         }
         match (kind, state) {
             (Kind::Ignored, _) => {}

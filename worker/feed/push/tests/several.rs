@@ -33,3 +33,19 @@ fn every_request_of_a_resumption_shows_the_token_of_the_connection_before() {
     bench.after_time(std::time::Duration::from_secs(2));
     assert_eq!(bench.sent(), [r#"{"sub":["b"],"clk":"T2"}"#], "what came since, b has not got");
 }
+
+#[test]
+fn of_a_topic_that_went_on_something_must_come_before_it_goes_on_again() {
+    let more = format!(
+        "{SNAPSHOTS}resume = {{ tokens = {{ CLK = \"/clk\" }}, of = \"message\", subscribe = '{{\"sub\":{{TOPICS}},\"clk\":\"{{CLK}}\"}}' }}\n"
+    );
+    let mut bench = Bench::new(&more, &["a", "b"]);
+    bench.take(r#"{"t":"a","k":"s","clk":"T1","d":1}"#);
+    bench.take(r#"{"t":"b","k":"s","clk":"T2","d":1}"#);
+    let mut bench = Bench::after(bench.session.into_resume_state(), &more, &["a", "b"]);
+    assert_eq!(bench.sent(), [r#"{"sub":["a","b"],"clk":"T2"}"#]);
+    bench.take(r#"{"t":"a","clk":"T3","d":2}"#);
+    let mut bench = Bench::after(bench.session.into_resume_state(), &more, &["a", "b"]);
+    let fresh = r#"{"sub":["b"],"id":2}"#;
+    assert_eq!(bench.sent(), [r#"{"sub":["a"],"clk":"T3"}"#, fresh], "what came for b up to T3 never came");
+}
