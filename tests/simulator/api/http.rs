@@ -78,6 +78,11 @@ pub fn read_request(stream: &mut TcpStream, go_on: &dyn Fn() -> bool) -> io::Res
     while !head.ends_with(b"\r\n\r\n") {
         match stream.read(&mut byte) {
             Ok(0) => return Ok(None),
+            // No method begins so: TLS, say, where it is not spoken.
+            Ok(_) if head.is_empty() && !byte.iter().all(u8::is_ascii_uppercase) => {
+                stream.write_all(b"HTTP/1.1 400 .\r\ncontent-length: 0\r\n\r\n")?;
+                return Ok(None);
+            }
             Ok(_) => head.extend_from_slice(&byte),
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
                 if !go_on() {
