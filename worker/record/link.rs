@@ -18,7 +18,7 @@ use std::time::Instant;
 use touchline_common::ipc::messages::Message;
 use touchline_common::ipc::messages::data::{
     BulkFrame, Extent, FromRecorderData, MatchFrame, Name, Named, Open, PerStream, Publish, SectionKey,
-    Stream, is_end, number_and_handle,
+    Stream, is_end, number_and_handle, said_at,
 };
 use touchline_common::ipc::{Channel, ChannelError, Header, PROTO, ReadOutcome, decode, decode_borrowed};
 use touchline_common::model::{Epoch, Handle};
@@ -29,6 +29,10 @@ pub(super) const FRAME_LIMIT: u32 = 32 * 1024 * 1024;
 pub(super) const OUT_LIMIT: usize = 1024 * 1024;
 /// Frames of one turn, so that no worker holds up the others.
 const FRAMES_PER_TURN: usize = 4_096;
+/// A worker that reports lines which it read longer ago holds more of them, microseconds.
+const BEHIND: i64 = 250_000;
+/// One that held more sends it within this time, once it may, microseconds.
+const SENDS: i64 = 10_000_000;
 /// Names that one channel may have at a time: those of as many nodes as 50 matches of the largest size have.
 const NAMES: usize = 8_000_000;
 
@@ -127,6 +131,7 @@ impl Link {
                 newest: Handle(0),
                 ending: Vec::new(),
                 chunks: PerStream::default(),
+                said: None,
             },
             readable: true,
             buffered: false,
@@ -140,6 +145,13 @@ impl Link {
 
     pub(super) fn source(&self) -> Source {
         self.frames.source
+    }
+
+    /// When the newest lines that came were read, if the worker may hold more at `at`: what it took before that is here.
+    pub(super) fn unheard_since(&self, at: i64) -> Option<i64> {
+        let said = self.frames.said?;
+        let is_behind = said.came - said.at > BEHIND && at - said.came < SENDS;
+        (said.n > self.acked.bulk || is_behind).then_some(said.at)
     }
 
     /// When the channel came and when bytes last did, wall clock in microseconds.
@@ -235,6 +247,7 @@ impl Link {
                 }
                 (BulkFrame::<'_>::KIND, Phase::Flowing { next }) => {
                     frames.numbered(Stream::Bulk, &header, body, next, around.documents)?;
+                    frames.hear(body, next.bulk - 1, around.wall);
                     None
                 }
                 (Publish::<'_>::KIND, Phase::Flowing { .. }) => frames.publish(&header, body, around)?,
@@ -309,6 +322,16 @@ struct Frames {
     ending: Vec<Handle>,
     /// What came since it was last taken.
     chunks: PerStream<Chunk>,
+    said: Option<Said>,
+}
+
+/// The newest lines that came.
+#[derive(Clone, Copy, Debug)]
+struct Said {
+    n: u64,
+    /// When they were read, and when they came; wall clock in microseconds.
+    at: i64,
+    came: i64,
 }
 
 impl Frames {
@@ -351,6 +374,13 @@ impl Frames {
         };
         self.names.insert(handle, entry);
         Ok(())
+    }
+
+    /// Frame `n` of the bulk stream came at `came`.
+    fn hear(&mut self, body: &[u8], n: u64, came: i64) {
+        if let Some(at) = said_at(body) {
+            self.said = Some(Said { n, at, came });
+        }
     }
 
     fn numbered(

@@ -434,7 +434,9 @@ impl Recorder {
         let Some(link) = self.links.remove(token) else { return };
         let _ = link.deregister(self.poll.registry());
         let (attached, last_frame_at) = link.times();
-        let gone = Gone { source: link.source(), at: wall_us(), attached, last_frame_at };
+        let at = wall_us();
+        let unheard = link.unheard_since(at);
+        let gone = Gone { source: link.source(), at, attached, last_frame_at, unheard };
         self.matches.jobs.push(Job::Gone(gone));
         self.bulk.jobs.push(Job::Gone(gone));
     }

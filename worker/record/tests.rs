@@ -156,6 +156,25 @@ fn what_a_worker_took_along_that_was_behind_is_in_its_gap() {
 }
 
 #[test]
+fn lines_of_a_room_that_a_worker_took_along_are_in_its_gap() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut coordinator = Coordinator::start(&config(&folder));
+    let mut worker = coordinator.worker(1, 1);
+    worker.base("M1", 5, 0);
+    // The disk was full: its newest line to come is of long ago, its values are of now.
+    let heard_at = time::wall_us() - 7_000_000;
+    let (kind, amount, feed_at) = (ChatKind::Comment, None, None);
+    let line = ChatLine { kind, id: "1".into(), user: "ann".into(), text: "hello".into(), amount, feed_at };
+    let room = worker.of("M1", 5);
+    worker.bulk(room, BulkBody::Chat { lines: vec![line].into(), at: heard_at });
+    worker.obs("M1", 5, 1);
+    worker.acknowledged();
+    drop(worker);
+    assert_eq!(coordinator.gap_since(), heard_at);
+    coordinator.stop();
+}
+
+#[test]
 fn all_that_a_worker_took_along_that_reported_nothing_yet_is_in_its_gap() {
     let folder = tempfile::tempdir().unwrap();
     let mut coordinator = Coordinator::start(&config(&folder));

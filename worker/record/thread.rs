@@ -57,6 +57,8 @@ pub struct Gone {
     pub attached: i64,
     /// When bytes last came.
     pub last_frame_at: i64,
+    /// Since when it may have heard lines that never came.
+    pub unheard: Option<i64>,
 }
 
 /// Something for the loop. Sent only after the commit that it follows from.

@@ -335,6 +335,15 @@ pub fn is_end(body: &[u8]) -> bool {
     body.get(12..16) == Some(&END[..]) && body.get(16..20) != Some(&CONNECTION_LOST[..])
 }
 
+/// When the lines were read that the body of a [`BulkFrame`] holds, wall clock in microseconds, without decoding it; `None` if it holds
+/// something else.
+pub fn said_at(body: &[u8]) -> Option<i64> {
+    // The variant's tag follows number and handle; the time is the last field.
+    const CHAT: [u8; 4] = 3u32.to_le_bytes();
+    let at = body.last_chunk::<8>().filter(|_| body.get(12..16) == Some(&CHAT[..]))?;
+    Some(i64::from_le_bytes(*at))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -425,6 +434,8 @@ mod tests {
         let chat = of_bulk(BulkBody::Chat { lines: Cow::Borrowed(&lines), at });
         let bytes = encoded_bulk(&chat);
         assert!(!is_end(&bytes));
+        assert_eq!(said_at(&bytes), Some(at));
+        assert_eq!(said_at(&encoded_bulk(&of_bulk(BulkBody::End { why, at }))), None);
         assert_eq!(bytes.get(12..16), Some(&3u32.to_le_bytes()[..]), "tags stay");
         let length = u32::try_from(bytes.len()).unwrap();
         let header = Header { kind: BulkFrame::KIND, flags: 0, request: 0, length };

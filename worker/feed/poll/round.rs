@@ -194,6 +194,7 @@ fn same_server(base: &str, to: &str) -> Result<String, String> {
 mod tests {
     use super::super::tests::plan::list;
     use super::*;
+    use proptest::prelude::*;
 
     fn rounds(page: Page, pages: &[(&str, &str, Option<&str>)]) -> Result<(String, Vec<String>), String> {
         let source = SourcePlan { page: Some(page), ..list("l") };
@@ -263,5 +264,21 @@ mod tests {
             ("http://h/l?a=1&p=x", r#"{"m":[],"next":"x"}"#, None),
         ];
         assert!(rounds(page(PageBy::Cursor, 0), &circle).unwrap_err().contains("itself"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_link_header_leads_to_another_server(
+            noise in "[<>;,=\" a-z]{0,8}",
+            target in "(http://h|http://|//|/|@|:|[?]|[.]|[a-z]){0,5}",
+        ) {
+            let header = format!("{noise}<{target}>; rel=\"last next\"");
+            let next = next_link(&header);
+            prop_assert!(next.is_some(), "{}", header);
+            if let Ok(url) = same_server("http://h/l?a=1", next.unwrap_or_default()) {
+                let rest = url.strip_prefix("http://h");
+                prop_assert!(rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?'])), "{}", url);
+            }
+        }
     }
 }

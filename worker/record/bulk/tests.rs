@@ -440,7 +440,7 @@ fn the_thread_commits_what_came_and_ends() {
         Job::Open { token: 1, source: A },
         Job::Own(BulkJob::Adopt { key: key("M"), epoch: Epoch(1) }),
         Frames::default().names(1, "M", 1).base(1, 1, 20_000).job(A, 1),
-        Job::Gone(Gone { source: A, at: 0, attached: 0, last_frame_at: 0 }),
+        Job::Gone(Gone { source: A, at: 0, attached: 0, last_frame_at: 0, unheard: None }),
         Job::Stop,
     ]);
     bulk.run(&|| {});

@@ -65,7 +65,7 @@ impl Ledger {
             Input::End { epoch, why, at } => self.end(epoch, why, at, now, out),
             Input::Switch { epoch, owner } => self.want(Wanted { epoch, owner, since: now }, now, out),
             Input::Marked { source, token } => self.marked(source, token, now, out),
-            Input::Gone { source, at, sign } => self.gone(source, at, sign, now, out),
+            Input::Gone { source, at, sign, unheard } => self.gone(source, at, (sign, unheard), now, out),
             Input::Silent { source, since } if self.source() == Some(source) => {
                 self.fall_silent(since, now, out);
             }
@@ -327,7 +327,14 @@ impl Ledger {
         }
     }
 
-    fn gone(&mut self, source: Source, at: i64, sign: LastSign, now: Instant, out: &mut Outcome) {
+    fn gone(
+        &mut self,
+        source: Source,
+        at: i64,
+        (sign, unheard): (LastSign, Option<i64>),
+        now: Instant,
+        out: &mut Outcome,
+    ) {
         self.candidate.take_if(|candidate| candidate.source == source);
         let owned = self.owner.is_some_and(|owner| owner.source == source && owner.state != OwnerState::Dead);
         if !owned || self.ended {
@@ -338,7 +345,8 @@ impl Ledger {
             LastSign::Received(received) => received.min(at - UNSEEN),
             LastSign::Behind(reported) => reported,
         };
-        self.die(self.known_at.max(sign), "worker_died", now, out);
+        let since = self.known_at.max(sign);
+        self.die(unheard.map_or(since, |unheard| unheard.min(since)), "worker_died", now, out);
     }
 
     fn die(&mut self, since: i64, reason: &'static str, now: Instant, out: &mut Outcome) {

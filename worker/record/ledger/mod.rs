@@ -136,6 +136,8 @@ pub enum Input<'a> {
         at: i64,
         /// What is known of its worker's last time.
         sign: LastSign,
+        /// Since when it may have taken lines of chat along, which wait longer than what the ledger is told.
+        unheard: Option<i64>,
     },
     /// A worker gives no sign of life.
     Silent {

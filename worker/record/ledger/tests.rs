@@ -170,7 +170,7 @@ impl Rig {
 
     fn gone(&mut self, source: Source) -> &mut Rig {
         let at = self.wall + 3;
-        self.give(&Input::Gone { source, at, sign: LastSign::Received(at) })
+        self.give(&Input::Gone { source, at, sign: LastSign::Received(at), unheard: None })
     }
 
     fn kinds(&self) -> Vec<&'static str> {

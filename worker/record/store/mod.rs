@@ -222,11 +222,11 @@ impl Store {
                 self.each_of(source, |_| Input::Attached { source });
             }
             Job::Frames { source, token, chunk, came } => self.frames(source, token, &chunk, came),
-            Job::Gone(Gone { source, at, attached, last_frame_at }) => {
+            Job::Gone(Gone { source, at, attached, last_frame_at, unheard }) => {
                 self.marks.forget(source);
                 let incoming = self.incoming.remove(&source).unwrap_or_default();
                 let sign = incoming.last_sign(at, attached, last_frame_at);
-                self.each_of(source, |_| Input::Gone { source, at, sign });
+                self.each_of(source, |_| Input::Gone { source, at, sign, unheard });
             }
             Job::Ended { key, epoch } => {
                 self.advance(&key, &Input::Ended { epoch, at: wall_us() });

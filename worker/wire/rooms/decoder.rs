@@ -106,6 +106,13 @@ impl Decoder {
         })
     }
 
+    /// Bytes that its lists and buffers take, used or not.
+    #[cfg(test)]
+    pub(super) fn memory(&self) -> usize {
+        let inner = self.inner.capacity() * size_of::<Unpacked>();
+        self.bytes.capacity() + self.ends.capacity() * size_of::<usize>() + inner
+    }
+
     /// Steps to the next packet that holds no others; where its body lies in the innermost buffer.
     fn advance(&mut self) -> Option<Step<(Operation, Range<usize>)>> {
         loop {

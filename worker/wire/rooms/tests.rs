@@ -53,6 +53,23 @@ fn hex(text: &str) -> Vec<u8> {
 }
 
 #[test]
+fn a_decoder_at_rest_holds_no_buffer() {
+    let nested = packet(BodyForm::Zlib, &packet(BodyForm::Zlib, &plain(&[b'x'; 3000])));
+    let (mut streamed, mut told, mut seen) = (Decoder::new(LIMITS), Decoder::new(LIMITS), Vec::new());
+    for _ in 0..20 {
+        streamed.push(&nested);
+        drain(&mut streamed, &mut seen);
+        told.push_message(&nested);
+        drain(&mut told, &mut seen);
+    }
+    assert_eq!(seen.len(), 40);
+    for decoder in [&streamed, &told] {
+        let memory = size_of::<Decoder>() + decoder.memory();
+        assert!(memory <= 512, "{memory} bytes for each of a thousand rooms");
+    }
+}
+
+#[test]
 fn packets_as_real_clients_have_them() {
     let reply = hex("0000001a 0010 0001 00000008 00000001 7b22636f6465223a307d");
     assert_eq!(stream(&reply, 7), [Ok((Operation::JoinReply, br#"{"code":0}"#.to_vec()))]);

@@ -211,9 +211,20 @@ fn an_equal_candidate_from_before_its_owner_died_leaves_no_gap() {
 fn what_a_worker_took_along_that_was_behind_is_in_its_gap() {
     let mut rig = Rig::soccer();
     rig.pass(Duration::from_secs(20)).base(2, W2, &AHEAD).pass(Duration::from_secs(20));
-    rig.give(&Input::Gone { source: W1, at: rig.wall, sign: LastSign::Behind(7_000_000) });
+    rig.give(&Input::Gone { source: W1, at: rig.wall, sign: LastSign::Behind(7_000_000), unheard: None });
     assert_eq!(rig.kinds(), ["gap_start", "goal", "gap_end"]);
     assert_eq!(rig.gap(), (7_000_000, "worker_died", 20_000_008));
+}
+
+#[test]
+fn the_gap_of_a_worker_that_took_lines_along_begins_with_the_oldest_of_them() {
+    let mut rig = Rig::soccer();
+    rig.pass(Duration::from_secs(20)).obs(1, &[(HOME, 1)]).pass(Duration::from_secs(1));
+    let (at, heard) = (rig.wall, rig.wall - 9_000_000);
+    rig.give(&Input::Gone { source: W1, at, sign: LastSign::Received(at), unheard: Some(heard) });
+    assert_eq!(rig.kinds(), ["gap_start"]);
+    let [GapStep::Open { at: since, .. }] = rig.gaps[..] else { panic!("{:?}", rig.gaps) };
+    assert_eq!(since, heard, "though its score was known later");
 }
 
 #[test]
