@@ -3,8 +3,8 @@
 
 import { make, shape } from './dom.js';
 
-const AXIS = { width: 640, height: 112, left: 12, right: 12, middle: 52 };
-const CHART = { width: 640, height: 190, left: 42, right: 12, top: 10, bottom: 24 };
+const AXIS = { height: 112, left: 12, right: 12, middle: 52 };
+const CHART = { height: 190, left: 42, right: 12, top: 10, bottom: 24 };
 const MARKED = new Set(['goal', 'penalty', 'card', 'corner']);
 const OFFSETS = { corner: 12, card: 24, goal: 38, penalty: 38 };
 
@@ -19,12 +19,12 @@ export function gapsOf(events, now) {
   return gaps.map((gap) => ({ ...gap, to: gap.to ?? now }));
 }
 
-export function minuteAxis(told, gaps, now, names) {
+export function minuteAxis(told, gaps, now, names, width) {
   const marked = told.filter((event) => MARKED.has(event.type) && typeof event.minute === 'number');
   const last = Math.max(90, now, ...marked.map((event) => event.minute));
   const length = Math.ceil(last / 15) * 15;
-  const at = (minute) => AXIS.left + (minute / length) * (AXIS.width - AXIS.left - AXIS.right);
-  const made = shape('svg', { viewBox: `0 0 ${AXIS.width} ${AXIS.height}`, class: 'axis', role: 'img' });
+  const at = (minute) => AXIS.left + (minute / length) * (width - AXIS.left - AXIS.right);
+  const made = shape('svg', { viewBox: `0 0 ${width} ${AXIS.height}`, class: 'axis', role: 'img' });
   const counts = [...MARKED].map((type) => [type, marked.filter((event) => event.type === type).length]).filter(([, count]) => count);
   made.setAttribute('aria-label', `Minutes 0 to ${length}: ${counts.map(([type, count]) => `${count} ${type}`).join(', ') || 'nothing yet'}. All of it is in the list below.`);
   for (const gap of gaps) {
@@ -34,8 +34,8 @@ export function minuteAxis(told, gaps, now, names) {
   }
   made.append(shape('line', { class: 'rule', x1: at(0), x2: at(length), y1: AXIS.middle, y2: AXIS.middle }));
   made.append(shape('line', { class: 'played', x1: at(0), x2: at(Math.min(now, length)), y1: AXIS.middle, y2: AXIS.middle }));
-  for (let minute = 0; minute <= length; minute += 15) {
-    const anchor = minute === 0 ? 'start' : minute === length ? 'end' : 'middle';
+  for (let minute = 0; minute <= length; minute += width < 420 ? 30 : 15) {
+    const anchor = minute === 0 ? 'start' : minute + 15 > length ? 'end' : 'middle';
     made.append(shape('text', { class: 'tick', x: at(minute), y: AXIS.height - 2, 'text-anchor': anchor }, `${minute}′`));
   }
   for (const event of marked) made.append(markOf(event, at(event.minute), names));
@@ -57,16 +57,16 @@ function markOf(event, x, names) {
 }
 
 // `lines`: name and points [milliseconds, price] of each; a price of null is a pause.
-export function priceChart(lines, gaps, from, to) {
+export function priceChart(lines, gaps, from, to, width) {
   const prices = lines.flatMap((line) => line.points.map(([, price]) => price)).filter((price) => price !== null);
   if (!prices.length) return make('p', 'quiet', 'No price moved yet.');
   const low = Math.log(Math.min(...prices) / 1.04);
   const high = Math.log(Math.max(...prices) * 1.04);
-  const right = CHART.width - CHART.right;
+  const right = width - CHART.right;
   const foot = CHART.height - CHART.bottom;
   const x = (time) => CHART.left + ((Math.min(Math.max(time, from), to) - from) / Math.max(1, to - from)) * (right - CHART.left);
   const y = (price) => CHART.top + ((high - Math.log(price)) / (high - low)) * (foot - CHART.top);
-  const made = shape('svg', { viewBox: `0 0 ${CHART.width} ${CHART.height}`, class: 'chart', role: 'img' });
+  const made = shape('svg', { viewBox: `0 0 ${width} ${CHART.height}`, class: 'chart', role: 'img' });
   made.setAttribute('aria-label', `Prices: ${lines.map((line) => `${line.name} ${line.points.at(-1)?.[1]?.toFixed(2) ?? 'none'}`).join(', ')}`);
   for (const gap of gaps.filter((gap) => gap.to > from && gap.from < to)) {
     made.append(shape('rect', { class: 'gap', x: x(gap.from), y: CHART.top, width: Math.max(2, x(gap.to) - x(gap.from)), height: foot - CHART.top }));
@@ -76,9 +76,10 @@ export function priceChart(lines, gaps, from, to) {
     made.append(shape('line', { class: 'rule', x1: CHART.left, x2: right, y1: y(price), y2: y(price) }));
     made.append(shape('text', { class: 'tick', x: CHART.left - 6, y: y(price) + 4, 'text-anchor': 'end' }, price.toFixed(2)));
   }
-  for (let step = 0; step <= 3; step += 1) {
-    const time = from + ((to - from) * step) / 3;
-    const anchor = ['start', 'middle', 'middle', 'end'][step];
+  const steps = width < 420 ? 2 : 3;
+  for (let step = 0; step <= steps; step += 1) {
+    const time = from + ((to - from) * step) / steps;
+    const anchor = step === 0 ? 'start' : step === steps ? 'end' : 'middle';
     const text = new Date(time).toLocaleTimeString([], { hour12: false });
     made.append(shape('text', { class: 'tick', x: x(time), y: CHART.height - 6, 'text-anchor': anchor }, text));
   }

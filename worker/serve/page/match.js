@@ -108,7 +108,8 @@ async function openHistory(key) {
   if (history !== mine) return;
   const old = mine.lines;
   mine.lines = new Map();
-  for (const row of rows) point(row.selection, Date.parse(row.at), row.odds, row.suspended);
+  // Rows without a selection are of the market as a whole.
+  for (const row of rows) if (row.selection) point(row.selection, Date.parse(row.at), row.odds, row.suspended);
   for (const [name, points] of old) for (const [time, price] of points) point(name, time, price, false);
   remember(Date.now());
 }
@@ -231,20 +232,21 @@ function drawCharts() {
   if (!opened) return;
   const shown = opened.document;
   const now = Date.now();
+  const width = Math.max(280, element('timeline').clientWidth);
   const gaps = gapsOf(events.values(), now);
   const { shown: all, takenBack } = told();
   const stands = all.filter((event) => !takenBack.has(event.id));
   const minute = Math.max(0, ...stands.map((event) => event.minute || 0));
   const hasMinutes = /soccer|football|rugby|hockey|handball/.test(shown.sport || '');
   element('axis').hidden = !hasMinutes;
-  if (hasMinutes) element('axis').replaceChildren(minuteAxis(stands, gaps, minute, { home: shown.home, away: shown.away }));
+  if (hasMinutes) element('axis').replaceChildren(minuteAxis(stands, gaps, minute, { home: shown.home, away: shown.away }, width));
   element('prices').hidden = !history;
   if (!history) return;
   const market = shown.markets?.[history.market];
-  const lines = [...history.lines].slice(0, 4).map(([name, points]) => ({ name: market?.selections?.[name]?.name || name, points }));
+  const lines = [...history.lines].filter(([name]) => market?.selections?.[name]).slice(0, 4).map(([name, points]) => ({ name: market?.selections?.[name]?.name || name, points }));
   const first = Math.min(now - 30000, ...lines.map((line) => line.points[0]?.[0] ?? now));
   write(element('chart-title'), market?.name || 'Prices');
-  element('chart').replaceChildren(priceChart(lines, gaps, Math.max(first, now - WINDOW), now));
+  element('chart').replaceChildren(priceChart(lines, gaps, Math.max(first, now - WINDOW), now, width));
   element('legend').replaceChildren(...lines.map((line, place) => {
     const price = line.points.at(-1)?.[1];
     return make('li', `key-${place}`, `${line.name} ${price === null || price === undefined ? 'suspended' : price.toFixed(2)}`);
@@ -269,7 +271,7 @@ function timelineLine(event, takenBack) {
   const team = event.side && opened ? opened.document[event.side] || event.side : '';
   const score = event.score && BIG.has(event.type) ? `${event.score.home}–${event.score.away}` : '';
   const type = event.type === 'comment' ? '' : event.type.replaceAll('_', ' ');
-  const text = [payload.color, type, team, score, payload.player, payload.text, payload.reason].filter(Boolean).join(' · ');
+  const text = [[payload.color, type].filter(Boolean).join(' '), team, score, payload.player, payload.text, payload.reason].filter(Boolean).join(' · ');
   line.append(make('time', '', clock), make('span', '', text));
   return line;
 }
