@@ -89,6 +89,7 @@ async function saysHowLongItIsLost(page) {
 
 async function namesAreText(browser) {
   const page = await browser.newPage();
+  await page.setViewport({ width: 1440, height: 900 });
   await page.setRequestInterception(true);
   page.on('request', (request) => {
     if (!new URL(request.url()).pathname.startsWith('/stream')) return request.continue();
