@@ -15,8 +15,31 @@ const BODY: usize = 1_000_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::serve) enum PageFile {
     Index,
-    Script,
     Style,
+    App,
+    Dom,
+    Stream,
+    List,
+    Match,
+    Charts,
+    Pool,
+}
+
+impl PageFile {
+    fn at(path: &str) -> Option<PageFile> {
+        match path {
+            "/" | "/index.html" => Some(PageFile::Index),
+            "/style.css" => Some(PageFile::Style),
+            "/app.js" => Some(PageFile::App),
+            "/dom.js" => Some(PageFile::Dom),
+            "/stream.js" => Some(PageFile::Stream),
+            "/list.js" => Some(PageFile::List),
+            "/match.js" => Some(PageFile::Match),
+            "/charts.js" => Some(PageFile::Charts),
+            "/pool.js" => Some(PageFile::Pool),
+            _ => None,
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,10 +116,10 @@ pub(in crate::serve) fn route(request: &Request) -> Result<Route, Answer> {
         }
     }
     let nowhere = || Answer::refused(Status::NotFound, "there is nothing here: see docs/gateway.md");
+    if let Some(file) = PageFile::at(&request.path) {
+        return Ok(Route::Page(file));
+    }
     match request.path.as_str() {
-        "/" | "/index.html" => return Ok(Route::Page(PageFile::Index)),
-        "/app.js" => return Ok(Route::Page(PageFile::Script)),
-        "/style.css" => return Ok(Route::Page(PageFile::Style)),
         "/healthz" => return Ok(Route::Health),
         "/readyz" => return Ok(Route::Ready),
         "/metrics" => return Ok(Route::Metrics),
