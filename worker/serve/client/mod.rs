@@ -10,7 +10,7 @@ mod tests;
 mod watch;
 
 pub(super) use outbox::Outbox;
-pub(super) use watch::{Advance, Delivered, Delivery, Progress, Watching};
+pub(super) use watch::{Advance, Delivered, Delivery, ENOUGH, Progress, Watching};
 
 use super::frame::{Framing, Message, heartbeat};
 use super::http::{self, Answer, BadRequest, BodyLength, For, HEAD_LIMIT, Request, Side, Status};
