@@ -391,7 +391,7 @@ impl Client {
                 // It reads all that it is sent.
                 self.deadline = now + STALLED;
             }
-            if self.out.bytes() < watch::ENOUGH && now >= stream.sent_at + HEARTBEAT {
+            if self.out.bytes() < ENOUGH && now >= stream.sent_at + HEARTBEAT {
                 stream.sent_at = now;
                 self.out.push(heartbeat(framing));
             }
