@@ -4,7 +4,7 @@
 //! (`client::watch`). A room that has a match's name gets that match as soon as there is one. Callers: the loop.
 
 use super::access::Pass;
-use super::client::{Advance, ClientId, Progress};
+use super::client::{Advance, ClientId, ENOUGH, Progress};
 use super::engine_io::{self, Closed, Frame, Payload, Sent, Settings};
 use super::frame::{Message, Why};
 use super::http::{Answer, Request, Status};
@@ -52,6 +52,8 @@ struct Member {
     rooms: Result<Vec<RoomName>, &'static str>,
     pass: Pass,
     watches: Vec<(MatchKey, Progress)>,
+    /// Matches that it is sent once it has read what waits: snapshots of many would be too much at once.
+    later: VecDeque<MatchKey>,
     address: IpAddr,
 }
 
@@ -120,7 +122,7 @@ impl Gateway {
                 Output::Opened(session) => {
                     is_opened = true;
                     let rooms = wanted_rooms(request);
-                    let member = Member { rooms, pass, watches: Vec::new(), address };
+                    let member = Member { rooms, pass, watches: Vec::new(), later: VecDeque::new(), address };
                     self.sockets.members.insert(*session, member);
                 }
                 Output::Transport(engine_io::Output::Accept(client, session)) => {
@@ -300,7 +302,11 @@ impl Gateway {
 
     fn watch_match(&mut self, session: SessionId, key: &MatchKey, more: &mut Vec<Output>) {
         let Some(member) = self.sockets.members.get_mut(&session) else { return };
-        if member.watches.iter().any(|(known, _)| known == key) {
+        if member.watches.iter().any(|(known, _)| known == key) || member.later.contains(key) {
+            return;
+        }
+        if self.sockets.io.engine.waiting(session) >= ENOUGH {
+            member.later.push_back(key.clone());
             return;
         }
         let item = ItemKey::Match(key.clone());
@@ -339,7 +345,11 @@ impl Gateway {
             return;
         }
         let member = self.sockets.members.get_mut(&session);
-        for (key, _) in member.map(|member| std::mem::take(&mut member.watches)).unwrap_or_default() {
+        let watches = member.map(|member| {
+            member.later.clear();
+            std::mem::take(&mut member.watches)
+        });
+        for (key, _) in watches.unwrap_or_default() {
             self.items.unwatch(&ItemKey::Match(key), Watcher::Session(session), now);
         }
     }
@@ -437,6 +447,12 @@ impl Gateway {
             self.counters.conflated += 1;
             let feed = self.items.feed(&key);
             self.send(session, message.socket(&feed, key.id.as_str()), Delivery::Ordered, more);
+        }
+        while self.sockets.io.engine.waiting(session) < ENOUGH
+            && let Some(member) = self.sockets.members.get_mut(&session)
+            && let Some(key) = member.later.pop_front()
+        {
+            self.watch_match(session, &key, more);
         }
     }
 }

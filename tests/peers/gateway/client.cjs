@@ -15,11 +15,12 @@ const socket = io(url, {
     reconnectionDelayMax: 500,
 });
 
-socket.on('connect', () => {
+socket.io.on('open', () => {
     const { engine } = socket.io;
-    print({ event: 'connect', transport: engine.transport.name });
+    print({ event: 'open', transport: engine.transport.name });
     engine.once('upgrade', (transport) => print({ event: 'upgrade', transport: transport.name }));
 });
+socket.on('connect', () => print({ event: 'connect' }));
 socket.on('disconnect', (reason) => print({ event: 'disconnect', reason }));
 socket.on('connect_error', (error) => print({ event: 'connect_error', message: error.message }));
 socket.onAny((name, ...args) => print({ event: 'event', name, args, at: Date.now() }));

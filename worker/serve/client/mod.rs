@@ -10,7 +10,7 @@ mod tests;
 mod watch;
 
 pub(super) use outbox::Outbox;
-pub(super) use watch::{Advance, Delivered, Delivery, Progress, Watching};
+pub(super) use watch::{Advance, Delivered, Delivery, ENOUGH, Progress, Watching};
 
 use super::frame::{Framing, Message, heartbeat};
 use super::http::{self, Answer, BadRequest, BodyLength, For, HEAD_LIMIT, Request, Side, Status};
@@ -391,7 +391,7 @@ impl Client {
                 // It reads all that it is sent.
                 self.deadline = now + STALLED;
             }
-            if self.out.bytes() < watch::ENOUGH && now >= stream.sent_at + HEARTBEAT {
+            if self.out.bytes() < ENOUGH && now >= stream.sent_at + HEARTBEAT {
                 stream.sent_at = now;
                 self.out.push(heartbeat(framing));
             }

@@ -10,7 +10,7 @@ use crate::serve::items::{Document, ItemKey, Known};
 use std::sync::Arc;
 
 /// Bytes that wait for a client before it is sent no further state.
-pub(super) const ENOUGH: usize = 64 * 1024;
+pub(in crate::serve) const ENOUGH: usize = 64 * 1024;
 /// Bytes that wait for a client at most before it misses an event.
 pub(super) const EVENTS: usize = 256 * 1024;
 

@@ -66,12 +66,12 @@ impl Server {
                 Output::Transport(output) => self.transport(output),
                 Output::Connect { session, namespace, auth } => {
                     self.io.admit(session, &namespace, &mut more);
-                    self.emit(session, &namespace, Emitted::new("auth", &auth), &mut more);
+                    self.emit(session, &namespace, &Emitted::new("auth", &auth), &mut more);
                 }
                 Output::Event { session, namespace, event, ack } => {
                     if let Some(rest) = event.json.strip_prefix(r#"["message","#) {
                         let json = Arc::from(format!(r#"["message-back",{rest}"#));
-                        self.emit(session, &namespace, Emitted { json, ..event }, &mut more);
+                        self.emit(session, &namespace, &Emitted { json, ..event }, &mut more);
                     } else if let (Some(rest), Some(ack)) =
                         (event.json.strip_prefix(r#"["message-with-ack","#), ack)
                     {
@@ -86,8 +86,8 @@ impl Server {
         }
     }
 
-    fn emit(&mut self, session: SessionId, namespace: &Namespace, event: Emitted, more: &mut Vec<Output>) {
-        let frames = frames(namespace, &event, None);
+    fn emit(&mut self, session: SessionId, namespace: &Namespace, event: &Emitted, more: &mut Vec<Output>) {
+        let frames = frames(namespace, event, None);
         assert_eq!(self.io.emit(session, &frames, Delivery::Ordered, more), Sent::Yes);
     }
 
