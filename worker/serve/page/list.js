@@ -239,6 +239,7 @@ function listHappened(event) {
   if (event.retracts || !['goal', 'penalty', 'card', 'match_started'].includes(event.type)) return;
   const row = rows.get(`${event.feed}/${event.match}`);
   if (!row) return;
-  row.classList.remove('scored');
-  requestAnimationFrame(() => row.classList.add('scored'));
+  // No animation: with many matches one would always run, and have the whole page painted each frame.
+  row.classList.add('scored');
+  setTimeout(() => row.classList.remove('scored'), 4000);
 }
