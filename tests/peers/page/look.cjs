@@ -92,7 +92,7 @@ async function namesAreText(browser) {
   await page.setViewport({ width: 1440, height: 900 });
   await page.setRequestInterception(true);
   page.on('request', (request) => {
-    if (!new URL(request.url()).pathname.startsWith('/stream')) return request.continue();
+    if (new URL(request.url()).pathname !== '/stream') return request.continue();
     const line = { match: '1', feed: 'f', sport: HOSTILE, competition: HOSTILE, name: HOSTILE, home: HOSTILE, away: HOSTILE, status: 'in_play' };
     const data = JSON.stringify({ type: 'snapshot', id: '1-1', document: { ...line, matches: { 'f/1': line } } });
     return request.respond({ status: 200, contentType: 'text/event-stream', body: `event: snapshot\nid: 1-1\ndata: ${data}\n\n` });

@@ -82,11 +82,23 @@ function listChanged(patch) {
   if (!changes) return draw(patch ? 'state' : 'list');
   for (const [key, change] of Object.entries(changes)) {
     const moves = change === null || !rows.has(key) || ['competition', 'sport', 'status', 'name'].some((name) => name in change);
-    if (moves) draw('list');
+    if (moves) soon('list', 1000);
     if (seen.has(key)) dirty.add(key);
     if (change && 'stale' in change) draw('state');
   }
-  draw('rows');
+  if (dirty.size) soon('rows', 100);
+}
+
+// Matches are suspended and resumed all the time: the order may lag by a second, figures by a tenth, which nobody sees.
+const waiting = new Set();
+
+function soon(name, milliseconds) {
+  if (waiting.has(name)) return;
+  waiting.add(name);
+  setTimeout(() => {
+    waiting.delete(name);
+    draw(name);
+  }, rows.size ? milliseconds : 0);
 }
 
 function grouped(lines) {
@@ -160,7 +172,8 @@ function forget(key, row) {
 function rowOf(key) {
   const known = rows.get(key);
   if (known) {
-    dirty.add(key);
+    mark(known, key);
+    if (seen.has(key)) dirty.add(key);
     draw('rows');
     return known;
   }
@@ -174,6 +187,7 @@ function rowOf(key) {
   row.append(make('span', 'when'), make('span', 'teams'), make('span', 'figures'));
   rows.set(key, row);
   observer.observe(row);
+  mark(row, key);
   drawRow(key);
   return row;
 }
@@ -208,7 +222,6 @@ function drawRow(key) {
   row.classList.toggle('running', Boolean(line.clock && line.clock.running) || (line.status === 'in_play' && !line.clock));
   row.classList.toggle('stale', Boolean(line.stale));
   row.classList.toggle('over', line.status === 'finished' || line.status === 'abandoned');
-  mark(row, key);
 }
 
 function columnsOf(line, score) {
@@ -226,6 +239,7 @@ function listHappened(event) {
   if (event.retracts || !['goal', 'penalty', 'card', 'match_started'].includes(event.type)) return;
   const row = rows.get(`${event.feed}/${event.match}`);
   if (!row) return;
-  row.classList.remove('scored');
-  requestAnimationFrame(() => row.classList.add('scored'));
+  // No animation: with many matches one would always run, and have the whole page painted each frame.
+  row.classList.add('scored');
+  setTimeout(() => row.classList.remove('scored'), 4000);
 }
