@@ -29,7 +29,7 @@ const PERMITS_PER_DAY: u64 = 2_880;
 
 section! {
     pub struct PollConfig {
-        /// Requests of one worker in flight at most, and as many beside them that take long.
+        /// Requests of one worker in flight at most, and three times as many beside them that take long.
         window: u32 = 20,
         /// In flight to one host at most, whether they take long or not.
         per_host: u32 = 4,

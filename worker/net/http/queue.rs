@@ -1,6 +1,6 @@
 //! Whose turn it is: a window of requests in flight, a limit per host inside it. Pure.
 //!
-//! Invariants: never more than `window` hold a place in the window, and no more are aside; never more than `per_host` are of one host,
+//! Invariants: never more than `window` hold a place in the window, and three times as many are aside; never more than `per_host` are of one host,
 //! aside or not; of the hosts with room the request that waits longest is next. A host that is full costs nobody else a turn, nor time: it is not looked at until it has room.
 //! An urgent request goes before the [`HEAD_START`] requests that were asked for before it, and no others: nobody waits for ever.
 
@@ -13,6 +13,9 @@ pub(super) const WAITING_MAX: usize = 100_000;
 
 /// A request that takes longer than this gives its place in the window to another.
 pub(super) const LONG: Duration = Duration::from_millis(250);
+
+/// Requests that are aside at most, for each place of the window.
+const ASIDE_PER_PLACE: usize = 3;
 
 /// Requests.
 const HEAD_START: u64 = 1_000;
@@ -116,10 +119,10 @@ impl Queue {
         Some(started)
     }
 
-    /// Where a request counts that takes long: its place in the window is given back, if not as many as that are aside already. Its host's
+    /// Where a request counts that takes long: its place in the window is given back, unless too many are aside already. Its host's
     /// it keeps, so that a slow server holds up itself.
     pub(super) fn set_aside(&mut self) -> Place {
-        if self.aside >= self.window {
+        if self.aside >= ASIDE_PER_PLACE.saturating_mul(self.window) {
             return Place::InWindow;
         }
         self.running = self.running.saturating_sub(1);
@@ -194,16 +197,20 @@ mod tests {
 
     #[test]
     fn who_takes_long_holds_up_its_host_and_not_the_window() {
-        let mut queue = Queue::new(2, 2);
+        let mut queue = Queue::new(1, 2);
         for (id, of) in [(1, 0), (2, 0), (3, 0), (4, 1), (5, 2), (6, 3)] {
             queue.push(RequestId(id), Urgency::Normal, host(of));
         }
         let started =
             |queue: &mut Queue| std::iter::from_fn(|| queue.start()).map(|id| id.0).collect::<Vec<_>>();
-        assert_eq!(started(&mut queue), [1, 2]);
-        assert_eq!((queue.set_aside(), queue.set_aside()), (Place::Aside, Place::Aside));
-        assert_eq!(started(&mut queue), [4, 5], "none of host 0");
-        assert_eq!(queue.set_aside(), Place::InWindow, "two are aside already");
+        assert_eq!((started(&mut queue), queue.set_aside()), (vec![1], Place::Aside));
+        assert_eq!((started(&mut queue), queue.set_aside()), (vec![2], Place::Aside));
+        assert_eq!((started(&mut queue), queue.set_aside()), (vec![4], Place::Aside), "none of host 0");
+        assert_eq!(
+            (started(&mut queue), queue.set_aside()),
+            (vec![5], Place::InWindow),
+            "three are aside already"
+        );
         assert_eq!((queue.running(), started(&mut queue)), (4, vec![]));
         queue.done(host(0), Place::Aside);
         assert_eq!((queue.set_aside(), started(&mut queue)), (Place::Aside, vec![3]));
@@ -277,7 +284,7 @@ mod tests {
                     Act::SetAside(n) => {
                         let aside = running.iter().filter(|(_, place)| *place == Place::Aside).count();
                         if let Some((_, place)) = running.get_mut(n).filter(|(_, place)| *place == Place::InWindow) {
-                            *place = if aside < window { Place::Aside } else { Place::InWindow };
+                            *place = if aside < ASIDE_PER_PLACE * window { Place::Aside } else { Place::InWindow };
                             prop_assert_eq!(queue.set_aside(), *place);
                         }
                     }

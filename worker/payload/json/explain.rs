@@ -239,9 +239,9 @@ mod tests {
         ];
         assert_eq!(explained(source, body), want);
         let wrong = "home = \"/b/c/d\"\naway = \"/b/x\"\nperiod = \"/e/0/f\"\n";
-        let body = r#"{"b":{"c":7,"y":1},"e":[],"f":null}"#;
+        let other = r#"{"b":{"c":7,"y":1},"e":[],"f":null}"#;
         let of =
-            |name: &str| explain_all(wrong, body).into_iter().find(|one| one.key == name).unwrap().instead;
+            |name: &str| explain_all(wrong, other).into_iter().find(|one| one.key == name).unwrap().instead;
         let want = ["there is 7", "there are c, y", "there is 0 items"];
         assert_eq!(["home", "away", "period"].map(of), want);
         assert_eq!(text_at(body.as_bytes(), "/x/1", &Limits::default()).as_deref(), Some("2"));

@@ -96,7 +96,7 @@ impl Simulation {
             };
             self.flying.insert((now + takes, number), place);
         }
-        assert!(self.flying.len() <= 2 * self.window);
+        assert!(self.flying.len() <= 4 * self.window);
         while self.schedule.next_told().is_some() {}
     }
 }
