@@ -24,8 +24,8 @@ const STOPPED: Duration = Duration::from_secs(3);
 const CAUGHT_UP: Duration = Duration::from_millis(500);
 /// A connection that was reset is back within this: a wait of at most 250 ms, the connection, the loads.
 const RECONNECTED: Duration = Duration::from_secs(1);
-/// A room that could not be reached for seconds waits so long for its next attempt at the most.
-const WAITED: Duration = Duration::from_secs(10);
+/// A room that could not be reached waits for its next attempt as long as that at the most, or so long.
+const WAITED: Duration = Duration::from_millis(250);
 /// What the connections and joins of a worker's rooms take beyond that.
 const JOINED: Duration = Duration::from_secs(2);
 /// A coordinator that was killed and is started again follows everything within this.
@@ -151,7 +151,7 @@ fn of_matches(planned: &Planned, cost: &Cost) -> Duration {
         Fault::WorkerStop(Stall::Silent | Stall::Hung) => STOPPED + cost.server,
         Fault::ResetOne | Fault::ResetAll => RECONNECTED + cost.server,
         Fault::CoordinatorKill => RESTARTED + cost.server,
-        Fault::HostDown => planned.lasts + WAITED + cost.server,
+        Fault::HostDown => planned.lasts + planned.lasts.max(WAITED) + cost.server,
         // The workers go on.
         Fault::RecorderKill | Fault::RecorderStop(_) | Fault::CoordinatorStop | Fault::ServerPause => {
             Duration::ZERO

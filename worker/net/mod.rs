@@ -14,7 +14,7 @@ mod tls;
 mod watch;
 
 pub use connect::{Connector, Progress, RESOLVE_DEADLINE};
-pub use reconnect::{Due, End, Health, Reconnect, Refusal, Retry, Stage, full_jitter};
+pub use reconnect::{Due, End, Health, Reconnect, Refusal, Retry, Stage, wait_after};
 pub use resolve::{Addresses, Resolver};
 pub use socket::{Broken, Got, Readiness, Rest, Socket};
 pub use tls::{TlsPlan, Trust};

@@ -233,9 +233,19 @@ impl Reconnect {
 }
 
 /// The wait after a failure that `failures` others preceded. `random` is to be uniform over all values.
-pub fn full_jitter(failures: u32, random: u64) -> Duration {
+fn full_jitter(failures: u32, random: u64) -> Duration {
     let factor = 1u32.checked_shl(failures).unwrap_or(u32::MAX);
-    let bound = BASE.saturating_mul(factor).min(CAP);
+    jitter(BASE.saturating_mul(factor), random)
+}
+
+/// The wait after a failure of what has failed for so long: no longer than that, so that an outage is over for everybody before it has
+/// taken twice its time. `random` is to be uniform over all values.
+pub fn wait_after(failing: Duration, random: u64) -> Duration {
+    jitter(failing.max(BASE), random)
+}
+
+fn jitter(bound: Duration, random: u64) -> Duration {
+    let bound = bound.min(CAP);
     let nanos = bound.as_nanos() * u128::from(random) / u128::from(u64::MAX);
     Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)).min(bound)
 }

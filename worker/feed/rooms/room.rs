@@ -1,12 +1,12 @@
 //! The life of one room, from one attempt to the next. Pure: time and randomness are passed in, what is to be done comes out.
 //!
 //! * A room has one connection at a time, and each attempt is made in its turn: it waits in line for room at an address and for
-//!   the feed's permit. Failures in a row wait longer and longer, with full jitter.
+//!   the feed's permit. What has failed for long waits long, with full jitter, and never longer than it has failed.
 //! * Heartbeat and reader live and die together: a room from which nothing comes ends, and one that cannot be sent a heartbeat, too.
 //! * A room whose join is refused [`REFUSALS`] times in a row, and at each host, is parked: for [`PARK`], then twice as long each time, up to
 //!   [`PARK_MAX`]. Attempts that came to no join in between prove nothing. Caller: `source`.
 
-use crate::net::full_jitter;
+use crate::net::wait_after;
 use std::time::{Duration, Instant};
 
 /// How long a server may take from the connected socket to the answer of the join.
@@ -97,8 +97,8 @@ pub struct Room {
     /// Refusals in a row that park it.
     most_refusals: u32,
     attempts: u64,
-    /// Attempts in a row that led to nothing that stood.
-    failures: u32,
+    /// When the first failed of the attempts in a row that led to nothing that stood.
+    failing_since: Option<Instant>,
     /// Refusals in a row.
     refusals: u32,
     /// How often it was parked in a row.
@@ -114,7 +114,7 @@ impl Room {
             heartbeat,
             most_refusals: u32::try_from(hosts).unwrap_or(u32::MAX).max(REFUSALS),
             attempts: 0,
-            failures: 0,
+            failing_since: None,
             refusals: 0,
             parkings: 0,
         }
@@ -233,14 +233,14 @@ impl Room {
 
     fn lost(&mut self, since: Instant, random: u64, now: Instant) -> (State, Action) {
         if now.saturating_duration_since(since) >= STANDS {
-            self.failures = 0;
+            self.failing_since = None;
         }
         self.back_off(random, now)
     }
 
     fn back_off(&mut self, random: u64, now: Instant) -> (State, Action) {
-        let retry = full_jitter(self.failures, random);
-        self.failures = self.failures.saturating_add(1);
+        let since = *self.failing_since.get_or_insert(now);
+        let retry = wait_after(now.saturating_duration_since(since), random);
         (State::Waiting { until: now + retry }, Action::Lost { retry })
     }
 

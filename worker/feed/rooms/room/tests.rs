@@ -154,13 +154,32 @@ fn renewed_it_comes_back_at_once_from_wherever_it_is() {
 fn a_room_that_is_thrown_out_at_once_waits_longer_and_longer() {
     let mut bench = Bench::new();
     let mut waits = Vec::new();
-    for _ in 0..9 {
+    for _ in 0..10 {
         bench.connect();
         bench.give(Input::Accepted);
         let Action::Lost { retry } = bench.give(Input::Ended(End::Broken)) else { panic!() };
         waits.push(retry.as_millis());
     }
-    assert_eq!(waits, [250, 500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]);
+    assert_eq!(waits, [250, 250, 500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]);
+}
+
+#[test]
+fn an_outage_is_over_before_it_has_taken_twice_its_time() {
+    for outage in [100, 1_000, 3_000, 20_000] {
+        let mut bench = Bench::live();
+        bench.now += ms(60_000);
+        let began = bench.now;
+        bench.give(Input::Ended(End::Broken));
+        loop {
+            assert_eq!(bench.next_due(), Action::GetInLine);
+            bench.give(Input::Permit);
+            if bench.now - began >= ms(outage) {
+                break;
+            }
+            bench.give(Input::Ended(End::Broken));
+        }
+        assert!(bench.now - began <= ms(2 * outage + 250), "{outage} ms: {:?}", bench.now - began);
+    }
 }
 
 fn input() -> impl Strategy<Value = Input> {
