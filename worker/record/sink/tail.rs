@@ -216,13 +216,12 @@ fn rows(file: &Connection, sql: &str, since: i64, limit: usize) -> rusqlite::Res
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let mut statement = file.prepare_cached(sql)?;
     let rows = statement.query_map([since, limit], |row| {
-        let lane: String = row.get(4)?;
         Ok(Row {
             seq: row.get(0)?,
             feed: row.get(1)?,
             id: row.get(2)?,
             kind: row.get(3)?,
-            lane: SinkLane::by_name(&lane).unwrap_or(SinkLane::Normal),
+            lane: row.get_ref(4)?.as_str().ok().and_then(SinkLane::by_name).unwrap_or(SinkLane::Normal),
             json: row.get(5)?,
         })
     })?;

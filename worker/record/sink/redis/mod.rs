@@ -3,10 +3,11 @@
 //! A row's id is `<store token>-<seq>`, so the server itself refuses what it has; a delivery is one transaction, which it takes all or
 //! none of, so that nothing is left out in the middle of a stream. The server's own last ids say where to go on: what it lost (a
 //! restart without its newest writes, a fail-over to a replica that was behind, a flush) is told again, at most `maxlen` rows back.
-//! `keys` has names and ids, `replies` what answers mean (both pure).
+//! `keys` has names and ids, `rows` the bytes of a delivery, `replies` what answers mean (all pure).
 
 mod keys;
 mod replies;
+mod rows;
 
 use super::{Content, Delivery, Document, Position, Row, Sink};
 use crate::record::config::RecordConfig;
@@ -16,6 +17,7 @@ use ::redis::{
 };
 use keys::{Id, Keys, SHARDS};
 use replies::{Outcome, explain, first_error, last_id, transaction};
+use rows::Target;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -119,7 +121,7 @@ impl Redis {
         for keys in keys.chunks(self.options.batch as usize) {
             let mut asked = pipe();
             keys.iter().for_each(|key| _ = asked.cmd("XINFO").arg("STREAM").arg(key));
-            let replies = self.ask(connection, &asked, keys.len(), &mut || ())?;
+            let replies = self.ask(connection, &asked.get_packed_pipeline(), keys.len(), &mut || ())?;
             for (key, reply) in keys.iter().zip(&replies) {
                 if let Some(id) = last_id(reply)? {
                     found.insert(key.clone(), id);
@@ -129,34 +131,13 @@ impl Redis {
         Ok(found)
     }
 
-    fn key(&self, row: &Row) -> String {
-        self.keys.stream(Keys::kind(row.lane), &row.feed, keys::shard(&row.id))
+    fn target(&self) -> Target<'_> {
+        Target { keys: &self.keys, token: self.token, maxlen: self.maxlen }
     }
 
     fn write(&self, connection: &mut Connection, rows: &[Row], meanwhile: &mut dyn FnMut()) -> Delivery {
-        let mut asked = pipe();
-        asked.atomic();
-        for row in rows {
-            let id = Id { token: self.token, seq: row.seq }.to_string();
-            asked
-                .cmd("XADD")
-                .arg(self.key(row))
-                .arg("MAXLEN")
-                .arg("~")
-                .arg(self.maxlen)
-                .arg(id)
-                .arg("seq")
-                .arg(row.seq)
-                .arg("match")
-                .arg(&row.id)
-                .arg("type")
-                .arg(&row.kind)
-                .arg("lane")
-                .arg(row.lane.as_str())
-                .arg("event")
-                .arg(&row.json);
-        }
         // With what opens the transaction and what ends it.
+        let asked = self.target().transaction(rows);
         let replies = self.ask(connection, &asked, rows.len() + 2, meanwhile);
         let outcomes = replies.and_then(|replies| transaction(&replies, rows.len()));
         match outcomes.and_then(|outcomes| self.count(connection, rows, &outcomes)) {
@@ -174,7 +155,8 @@ impl Redis {
     ) -> Result<(usize, Option<String>), String> {
         let pairs = || rows.iter().zip(outcomes);
         let repeated = pairs().filter(|(_, outcome)| **outcome == Outcome::NotNewer);
-        let mut keys: Vec<String> = repeated.map(|(row, _)| self.key(row)).collect();
+        let target = self.target();
+        let mut keys: Vec<String> = repeated.map(|(row, _)| target.key(row)).collect();
         keys.sort_unstable();
         keys.dedup();
         let last = self.last_ids(connection, &keys)?;
@@ -183,7 +165,7 @@ impl Redis {
                 Outcome::Stored => {}
                 Outcome::Refused(error) => return Ok((place, Some(error.clone()))),
                 Outcome::NotNewer => {
-                    let key = self.key(row);
+                    let key = target.key(row);
                     let last = last.get(&key).map_or(Ok(None), |id| self.ours(*id))?;
                     if last.is_none_or(|seq| seq < row.seq) {
                         let error = format!("it calls row {} not newer than the last of {key}", row.seq);
@@ -229,7 +211,7 @@ impl Sink for Redis {
         for changed in changed.chunks(DOCUMENTS) {
             let mut asked = pipe();
             changed.iter().for_each(|document| self.document(&mut asked, document));
-            let replies = self.ask(&mut connection, &asked, asked.len(), &mut || ())?;
+            let replies = self.ask(&mut connection, &asked.get_packed_pipeline(), asked.len(), &mut || ())?;
             if let Some(error) = first_error(&replies) {
                 return Err(error);
             }
@@ -249,13 +231,13 @@ impl Redis {
     fn ask(
         &self,
         connection: &mut Connection,
-        asked: &Pipeline,
+        asked: &[u8],
         replies: usize,
         meanwhile: &mut dyn FnMut(),
     ) -> Result<Vec<Value>, String> {
         let failed = |error: RedisError| explain_failure(&error);
         let begun = Instant::now();
-        connection.send_packed_command(&asked.get_packed_pipeline()).map_err(failed)?;
+        connection.send_packed_command(asked).map_err(failed)?;
         meanwhile();
         let mut found = Vec::with_capacity(replies);
         while found.len() < replies {
