@@ -3,9 +3,10 @@
 use super::access::Access;
 use super::client::{Client, ClientId, Fate};
 use super::frame::Framing;
-use super::http::Side;
+use super::http::{Clock, Side};
 use super::items::ItemKey;
 use super::rooms::SessionId;
+use jiff::Timestamp;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
 use nix::sys::socket::{setsockopt, sockopt};
@@ -121,7 +122,7 @@ impl Connections {
         registry.register(&mut socket, token, Interest::READABLE | Interest::WRITABLE)?;
         self.births += 1;
         let id = ClientId { slot: entry.key(), birth: self.births };
-        let client = Client::new(side, now);
+        let client = Client::new(side, Clock { at: now, time: Timestamp::now() });
         entry.insert(Connection {
             id,
             client,

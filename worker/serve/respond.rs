@@ -136,7 +136,10 @@ impl Gateway {
             Some(Found::None) => return Err(Answer::refused(Status::NotFound, "no such match is followed")),
             Some(Found::Several) => return Err(several()),
         };
-        let head = head(framing, request, to)?;
+        let Some(date) = self.connections.get(client).map(|connection| connection.client.date(now)) else {
+            return Ok(());
+        };
+        let head = head(framing, request, to, &date)?;
         let why = if had.is_some() { Why::Unknown } else { Why::First };
         let had = had.and_then(|had| had.parse().ok());
         let Some(known) = self.items.watch(&key, Watcher::Client(client), had) else { return Ok(()) };
@@ -161,10 +164,10 @@ fn several() -> Answer {
 }
 
 /// What opens a stream.
-fn head(framing: Framing, request: &Request, to: &For) -> Result<Vec<u8>, Answer> {
+fn head(framing: Framing, request: &Request, to: &For, date: &str) -> Result<Vec<u8>, Answer> {
     let mut head = Vec::new();
     match framing {
-        Framing::EventStream => stream_head(to, &mut head),
+        Framing::EventStream => stream_head(to, date, &mut head),
         Framing::WebSocket => match ServerRequest::parse(&request.head) {
             Ok(Some((upgrade, _))) => _ = upgrade.accept(None, None, &mut head),
             Ok(None) | Err(_) => {

@@ -13,7 +13,9 @@ pub(super) use outbox::Outbox;
 pub(super) use watch::{Advance, Delivered, Delivery, ENOUGH, Progress, Watching};
 
 use super::frame::{Framing, Message, heartbeat};
-use super::http::{self, Answer, BadRequest, BodyLength, For, HEAD_LIMIT, Request, Side, Status};
+use super::http::{
+    self, Answer, BadRequest, BodyLength, BodyReader, Clock, For, HEAD_LIMIT, Request, Side, Status,
+};
 use crate::wire::websocket::{Arrived, CloseCode, Limits, Reader, Role, Writer};
 use socket::Socket;
 use std::time::{Duration, Instant};
@@ -91,15 +93,23 @@ struct Messages {
 #[derive(Debug)]
 pub(super) struct Client {
     side: Side,
+    clock: Clock,
     state: State,
     inbox: Vec<u8>,
-    /// Bytes that the body which is read may have.
-    body: usize,
+    /// A request whose body is not whole yet.
+    begun: Option<Box<Begun>>,
     pub(super) out: Outbox,
     /// When it is given up on, unless something happens.
     deadline: Instant,
     /// Whether the other side will send no more.
     ended: bool,
+}
+
+/// A request whose head is taken from what came.
+#[derive(Debug)]
+struct Begun {
+    request: Request,
+    body: BodyReader,
 }
 
 /// Whether a connection goes on.
@@ -111,14 +121,16 @@ pub(super) enum Fate {
 }
 
 impl Client {
-    pub(super) fn new(side: Side, now: Instant) -> Client {
+    /// A connection that came when this clock was read.
+    pub(super) fn new(side: Side, clock: Clock) -> Client {
         Client {
             side,
-            body: 0,
+            clock,
+            begun: None,
             state: State::Reading { began: None },
             inbox: Vec::new(),
             out: Outbox::default(),
-            deadline: now + HEAD,
+            deadline: clock.at + HEAD,
             ended: false,
         }
     }
@@ -126,10 +138,7 @@ impl Client {
     /// Whether it is of use to read from its socket now.
     pub(super) fn takes_bytes(&self) -> bool {
         match &self.state {
-            // Of a body with what it travels in.
-            State::Reading { .. } | State::Waiting { .. } | State::Held { .. } => {
-                self.inbox.len() < INBOX + 2 * self.body
-            }
+            State::Reading { .. } | State::Waiting { .. } | State::Held { .. } => self.inbox.len() < INBOX,
             State::Socket(_) => self.out.bytes() < ANSWERED,
             // A client that closes its end is noticed by reading.
             State::Streaming(_) | State::Closing => true,
@@ -151,7 +160,7 @@ impl Client {
                 stream.heard_at = now;
                 if stream.watching.framing == Framing::WebSocket {
                     let limits = Limits { frame: MESSAGE, inflated: MESSAGE, ratio: 1 };
-                    stream.reader.get_or_insert_with(|| Reader::new(Role::Server, limits)).feed(bytes);
+                    stream.reader.get_or_insert_with(|| Reader::small(Role::Server, limits)).feed(bytes);
                 }
             }
             State::Closing => {}
@@ -162,7 +171,9 @@ impl Client {
     pub(super) fn peer_ended(&mut self) -> Fate {
         self.ended = true;
         match &self.state {
-            State::Reading { .. } if self.inbox.is_empty() && self.out.is_empty() => Fate::Over,
+            State::Reading { .. } if self.inbox.is_empty() && self.begun.is_none() && self.out.is_empty() => {
+                Fate::Over
+            }
             State::Streaming(_) | State::Held { .. } | State::Socket(_) => Fate::Over,
             State::Closing => self.fate(),
             State::Reading { .. } | State::Waiting { .. } => Fate::Open,
@@ -212,37 +223,49 @@ impl Client {
 
     /// Takes a request with its body from what came.
     fn read_request(&mut self, now: Instant) -> Result<Option<Request>, BadRequest> {
-        let Some((mut request, size)) = http::parse(&self.inbox)? else { return Ok(None) };
+        let mut begun = match self.begun.take() {
+            Some(begun) => begun,
+            None => match self.read_head(now)? {
+                Some(begun) => Box::new(begun),
+                None => return Ok(None),
+            },
+        };
+        let taken = begun.body.take(&self.inbox)?;
+        self.inbox.drain(..taken);
+        if begun.body.is_whole() {
+            let Begun { request, body } = *begun;
+            return Ok(Some(Request { body: body.into_body(), ..request }));
+        }
+        self.begun = Some(begun);
+        Ok(None)
+    }
+
+    fn read_head(&mut self, now: Instant) -> Result<Option<Begun>, BadRequest> {
+        let Some((request, size)) = http::parse(&self.inbox)? else { return Ok(None) };
         let most = match (request.length, http::body_limit(self.side, &request)) {
             (BodyLength::None, _) => 0,
             (BodyLength::Known(_) | BodyLength::Chunked, Some(most)) => most,
             (BodyLength::Known(_) | BodyLength::Chunked, None) => return Err(BadRequest::Body),
         };
-        let rest = self.inbox.get(size..).unwrap_or_default();
-        let Some((body, length)) = request.length.read(rest, most)? else {
-            if std::mem::replace(&mut self.body, most) == 0 {
-                self.deadline = now + BODY;
-                if request.expects_continue() && rest.is_empty() {
-                    self.out.push_own(b"HTTP/1.1 100 Continue\r\n\r\n".to_vec());
-                }
+        let body = BodyReader::new(request.length, most)?;
+        self.inbox.drain(..size);
+        if !body.is_whole() {
+            self.deadline = now + BODY;
+            if request.expects_continue() && self.inbox.is_empty() {
+                self.out.push_own(b"HTTP/1.1 100 Continue\r\n\r\n".to_vec());
             }
-            return Ok(None);
-        };
-        self.body = 0;
-        request.body = body;
-        self.inbox.drain(..size + length);
-        Ok(Some(request))
+        }
+        Ok(Some(Begun { request, body }))
     }
 
     /// Whether what came and is not whole yet takes more memory than every connection may.
     pub(super) fn holds_much(&self) -> bool {
         match &self.state {
             State::Socket(socket) => socket.capacity() > INBOX,
-            State::Reading { .. }
-            | State::Waiting { .. }
-            | State::Held { .. }
-            | State::Streaming(_)
-            | State::Closing => self.inbox.len() > INBOX,
+            State::Streaming(stream) => stream.reader.as_ref().map_or(0, Reader::capacity) > INBOX,
+            State::Reading { .. } | State::Waiting { .. } | State::Held { .. } | State::Closing => {
+                self.inbox.len() + self.begun.as_ref().map_or(0, |begun| begun.body.len()) > INBOX
+            }
         }
     }
 
@@ -277,7 +300,7 @@ impl Client {
     pub(super) fn answer(&mut self, answer: &Answer, now: Instant) {
         let (State::Waiting { to } | State::Held { to }) = &self.state else { return };
         let mut bytes = Vec::new();
-        answer.write(to, &mut bytes);
+        answer.write(to, &self.date(now), &mut bytes);
         let keeps = to.keep_alive && !self.ended;
         self.out.push_own(bytes);
         if keeps {
@@ -289,10 +312,15 @@ impl Client {
         }
     }
 
+    /// The value of a `Date` header.
+    pub(super) fn date(&self, now: Instant) -> String {
+        self.clock.date(now)
+    }
+
     /// Answers what is no request, and closes.
     fn refuse(&mut self, answer: &Answer, now: Instant) {
         let mut bytes = Vec::new();
-        answer.write(&For::nothing(), &mut bytes);
+        answer.write(&For::nothing(), &self.date(now), &mut bytes);
         self.out.push_own(bytes);
         self.close(now);
     }
@@ -305,7 +333,7 @@ impl Client {
         let early = std::mem::take(&mut self.inbox);
         if !early.is_empty() && stream.watching.framing == Framing::WebSocket {
             let limits = Limits { frame: MESSAGE, inflated: MESSAGE, ratio: 1 };
-            stream.reader.get_or_insert_with(|| Reader::new(Role::Server, limits)).feed(&early);
+            stream.reader.get_or_insert_with(|| Reader::small(Role::Server, limits)).feed(&early);
         }
         self.state = State::Streaming(Box::new(stream));
         self.deadline = now + STALLED;
@@ -348,6 +376,7 @@ impl Client {
     fn close(&mut self, now: Instant) {
         self.state = State::Closing;
         self.inbox = Vec::new();
+        self.begun = None;
         self.deadline = now + GOODBYE;
     }
 
@@ -433,6 +462,8 @@ impl Client {
                 Ok(None) => {
                     if reader.is_idle() {
                         stream.reader = None;
+                    } else {
+                        reader.rest();
                     }
                     return;
                 }

@@ -18,6 +18,10 @@ fn pending(out: &Outbox) -> Vec<u8> {
     out.slices().iter().flat_map(|slice| slice.to_vec()).collect()
 }
 
+fn connect(side: Side, now: Instant) -> Client {
+    Client::new(side, Clock { at: now, time: jiff::Timestamp::UNIX_EPOCH })
+}
+
 fn ok() -> Answer {
     Answer::text(Status::Ok, "ok")
 }
@@ -36,7 +40,7 @@ fn serve(client: &mut Client, now: Instant) -> usize {
 #[test]
 fn requests_are_answered_in_turn_and_the_connection_is_kept() {
     let now = Instant::now();
-    let mut client = Client::new(Side::Readers, now);
+    let mut client = connect(Side::Readers, now);
     client.received(&[GET, GET, &GET[..7]].concat(), now);
     assert_eq!(serve(&mut client, now), 2);
     client.received(&GET[7..], now);
@@ -52,7 +56,7 @@ fn requests_are_answered_in_turn_and_the_connection_is_kept() {
 #[test]
 fn who_asks_without_reading_is_answered_up_to_a_bound() {
     let now = Instant::now();
-    let mut client = Client::new(Side::Readers, now);
+    let mut client = connect(Side::Readers, now);
     let large = Answer { body: http::Body::Text("x".repeat(10_000)), content: ContentType::Text, ..ok() };
     let mut taken = 0;
     for _ in 0..10_000 {
@@ -75,7 +79,7 @@ fn a_bad_request_is_answered_and_the_connection_closed() {
         (&b"GET / HTTP/1.1\nHost: a\n\n"[..], "400"),
         (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc", "413"),
     ] {
-        let mut client = Client::new(Side::Readers, now);
+        let mut client = connect(Side::Readers, now);
         client.received(bytes, now);
         assert!(client.next(now).is_none());
         let text = String::from_utf8(pending(&client.out)).unwrap();
@@ -94,7 +98,7 @@ fn a_bad_request_is_answered_and_the_connection_closed() {
 #[test]
 fn a_head_that_never_ends_is_given_up() {
     let now = Instant::now();
-    let mut client = Client::new(Side::Readers, now);
+    let mut client = connect(Side::Readers, now);
     client.received(&GET[..5], now);
     for second in 1..10 {
         // A byte at a time gains nothing.
@@ -116,7 +120,7 @@ fn post(path: &str, headers: &str, body: &str) -> Vec<u8> {
 fn a_body_is_read_where_one_belongs_however_it_is_cut() {
     let now = Instant::now();
     let bytes = post("/socket.io/?sid=a", "Content-Length: 5\r\n", "hello");
-    let mut client = Client::new(Side::Readers, now);
+    let mut client = connect(Side::Readers, now);
     for byte in [&bytes[..], GET].concat().chunks(1) {
         client.received(byte, now);
         if let Some(request) = client.next(now) {
@@ -135,7 +139,7 @@ fn a_body_is_read_where_one_belongs_however_it_is_cut() {
         (Side::Publishers, post("/pub", "Content-Length: 1000001\r\n", ""), "413"),
         (Side::Publishers, post("/pub", "Transfer-Encoding: chunked\r\n", "x\r\n"), "400"),
     ] {
-        let mut client = Client::new(side, now);
+        let mut client = connect(side, now);
         client.received(&bytes, now);
         assert!(client.next(now).is_none());
         let text = String::from_utf8(pending(&client.out)).unwrap();
@@ -147,7 +151,7 @@ fn a_body_is_read_where_one_belongs_however_it_is_cut() {
 #[test]
 fn a_body_is_asked_for_and_is_not_waited_for_for_ever() {
     let now = Instant::now();
-    let mut client = Client::new(Side::Publishers, now);
+    let mut client = connect(Side::Publishers, now);
     client.received(&post("/pub", "Content-Length: 500000\r\nExpect: 100-continue\r\n", ""), now);
     assert!(client.next(now).is_none() && client.next(now).is_none());
     assert_eq!(pending(&client.out), b"HTTP/1.1 100 Continue\r\n\r\n");
@@ -161,7 +165,7 @@ fn a_body_is_asked_for_and_is_not_waited_for_for_ever() {
         assert!(client.holds_much() || taken <= INBOX);
     }
     assert_eq!(taken, 500_000);
-    let mut client = Client::new(Side::Publishers, now);
+    let mut client = connect(Side::Publishers, now);
     client.received(&post("/pub", "Content-Length: 5\r\n", "x"), now);
     client.next(now);
     client.tick(now + BODY);
@@ -169,9 +173,24 @@ fn a_body_is_asked_for_and_is_not_waited_for_for_ever() {
 }
 
 #[test]
+fn what_came_of_a_body_is_not_looked_at_again() {
+    let now = Instant::now();
+    let mut client = connect(Side::Readers, now);
+    client.received(&post("/socket.io/?sid=a", "Transfer-Encoding: chunked\r\n", ""), now);
+    for _ in 0..10_000 {
+        client.received(b"1\r\nx\r", now);
+        assert!(client.next(now).is_none());
+        assert!(client.inbox.len() < 8, "{} bytes wait to be read once more", client.inbox.len());
+        client.received(b"\n", now);
+    }
+    client.received(b"0\r\n\r\n", now);
+    assert_eq!(client.next(now).unwrap().body.len(), 10_000);
+}
+
+#[test]
 fn a_request_that_is_held_ends_with_its_client() {
     let now = Instant::now();
-    let mut client = Client::new(Side::Readers, now);
+    let mut client = connect(Side::Readers, now);
     client.received(GET, now);
     let request = client.next(now).unwrap();
     client.awaits(For::request(&request, None));
@@ -187,7 +206,7 @@ fn a_request_that_is_held_ends_with_its_client() {
 #[test]
 fn messages_of_a_sessions_websocket_are_handed_out() {
     let now = Instant::now();
-    let mut client = Client::new(Side::Readers, now);
+    let mut client = connect(Side::Readers, now);
     client.received(GET, now);
     client.next(now).unwrap();
     client.received(&[0x81, 0x82, 0, 0, 0, 0, b'4', b'0'], now);
@@ -226,7 +245,7 @@ fn a_websocket_is_answered_and_its_faults_close_it() {
         (frame(0x81, b"\xff"), &[0x88]),
         (frame(0x83, b""), &[0x88]),
     ] {
-        let (mut items, mut client) = (items(), Client::new(Side::Readers, now));
+        let (mut items, mut client) = (items(), connect(Side::Readers, now));
         watch(&mut items, &mut client, Framing::WebSocket, now);
         let before = pending(&client.out).len();
         for byte in &bytes {
@@ -236,7 +255,14 @@ fn a_websocket_is_answered_and_its_faults_close_it() {
         let sent = pending(&client.out);
         assert!(sent[before..].starts_with(expected), "{bytes:?}: {:?}", &sent[before..]);
     }
-    let (mut items, mut client) = (items(), Client::new(Side::Readers, now));
+    let (mut items, mut client) = (items(), connect(Side::Readers, now));
+    watch(&mut items, &mut client, Framing::WebSocket, now);
+    client.received(&[0x81], now);
+    client.next(now);
+    let State::Streaming(stream) = &client.state else { panic!("{:?}", client.state) };
+    let held = stream.reader.as_ref().map_or(0, Reader::capacity);
+    assert!(held <= 4 * 1024, "half a frame holds {held} bytes");
+    let (mut items, mut client) = (self::items(), connect(Side::Readers, now));
     watch(&mut items, &mut client, Framing::WebSocket, now);
     for _ in 0..100 {
         client.received(&frame(0x81, b"x"), now);
@@ -248,7 +274,7 @@ fn a_websocket_is_answered_and_its_faults_close_it() {
 #[test]
 fn a_quiet_stream_shows_that_it_is_alive_and_a_stalled_one_ends() {
     let now = Instant::now();
-    let (mut items, mut client) = (items(), Client::new(Side::Readers, now));
+    let (mut items, mut client) = (items(), connect(Side::Readers, now));
     watch(&mut items, &mut client, Framing::EventStream, now);
     client.wrote(client.out.bytes(), now);
     assert_eq!(client.tick(now + HEARTBEAT), Fate::Open);
@@ -259,7 +285,7 @@ fn a_quiet_stream_shows_that_it_is_alive_and_a_stalled_one_ends() {
 #[test]
 fn a_websocket_is_pinged_whatever_else_it_is_sent_and_must_answer() {
     let now = Instant::now();
-    let (mut items, mut client) = (items(), Client::new(Side::Readers, now));
+    let (mut items, mut client) = (items(), connect(Side::Readers, now));
     watch(&mut items, &mut client, Framing::WebSocket, now);
     let event = Message::event("{}");
     let mut pings = 0;
@@ -288,7 +314,7 @@ fn a_websocket_is_pinged_whatever_else_it_is_sent_and_must_answer() {
 #[test]
 fn events_are_never_left_out_silently() {
     let now = Instant::now();
-    let (mut items, mut client) = (items(), Client::new(Side::Readers, now));
+    let (mut items, mut client) = (items(), connect(Side::Readers, now));
     watch(&mut items, &mut client, Framing::EventStream, now);
     let event = Message::event(&format!(r#"{{"text":"{}"}}"#, "x".repeat(1_000)));
     let mut taken = 0;
@@ -350,7 +376,7 @@ proptest! {
         steps in proptest::collection::vec((0..4usize, 0..3usize, 0..60_000usize), 1..80)
     ) {
         let now = Instant::now();
-        let (mut items, mut client, mut reading) = (items(), Client::new(Side::Readers, now), Reading::default());
+        let (mut items, mut client, mut reading) = (items(), connect(Side::Readers, now), Reading::default());
         watch(&mut items, &mut client, Framing::EventStream, now);
         let mut published = 0;
         for (version, (size, publishes, reads)) in (1..).zip(steps) {

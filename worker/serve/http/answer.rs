@@ -208,19 +208,25 @@ impl Answer {
         Answer { status, content: ContentType::Json, body: Body::Text(text) }
     }
 
-    /// Appends head and body.
-    pub(in crate::serve) fn write(&self, to: &For, out: &mut Vec<u8>) {
+    /// Appends head and body; `date` is the header's.
+    pub(in crate::serve) fn write(&self, to: &For, date: &str, out: &mut Vec<u8>) {
         let body = self.body.as_bytes();
-        let tag = (self.status == Status::Ok && self.content.is_kept()).then(|| tag(body));
-        let known = tag.as_ref().is_some_and(|tag| to.tags.iter().any(|known| known == tag || known == "*"));
+        let name = (self.status == Status::Ok && self.content.is_kept()).then(|| name(body));
+        let known = name.as_ref().is_some_and(|name| {
+            to.tags.iter().any(|tag| tag == "*" || Form::ALL.into_iter().any(|form| *tag == form.tag(name)))
+        });
         let status = if known { Status::NotModified } else { self.status };
-        let packed = (to.gzip && !known && body.len() >= COMPRESSED_FROM).then(|| gzip(body)).flatten();
+        let form = if to.gzip && body.len() >= COMPRESSED_FROM { Form::Gzip } else { Form::Plain };
+        let packed = match form {
+            Form::Gzip if !known => gzip(body),
+            Form::Gzip | Form::Plain => None,
+        };
         let sent = match (status, &packed) {
             (Status::NotModified | Status::NoContent, _) => &[][..],
             (_, Some(packed)) => packed,
             (_, None) => body,
         };
-        let mut head = start(status.line(), to);
+        let mut head = start(status.line(), to, date);
         head.push_str(status.headers());
         if !matches!(status, Status::NotModified | Status::NoContent) {
             // Writing to a string cannot fail.
@@ -230,8 +236,8 @@ impl Answer {
         if packed.is_some() {
             head.push_str("Content-Encoding: gzip\r\n");
         }
-        if let Some(tag) = tag {
-            let _ = write!(head, "ETag: {tag}\r\n");
+        if let Some(name) = name {
+            let _ = write!(head, "ETag: {}\r\n", form.tag(&name));
         }
         let _ = write!(
             head,
@@ -253,8 +259,8 @@ impl Answer {
 }
 
 /// The head of a stream of events, which ends with the connection.
-pub(in crate::serve) fn stream_head(to: &For, out: &mut Vec<u8>) {
-    let mut head = start("200 OK", &For { keep_alive: false, ..to.clone() });
+pub(in crate::serve) fn stream_head(to: &For, date: &str, out: &mut Vec<u8>) {
+    let mut head = start("200 OK", &For { keep_alive: false, ..to.clone() }, date);
     head.push_str("Content-Type: text/event-stream\r\nCache-Control: no-store\r\nX-Accel-Buffering: no\r\nVary: Origin\r\n\r\n");
     // How long a browser waits before it connects again, milliseconds.
     head.push_str("retry: 1000\n\n");
@@ -262,14 +268,14 @@ pub(in crate::serve) fn stream_head(to: &For, out: &mut Vec<u8>) {
 }
 
 /// The status line and what every answer says.
-fn start(status: &str, to: &For) -> String {
+fn start(status: &str, to: &For, date: &str) -> String {
     let connection = match (to.version, to.keep_alive) {
         (_, false) => "Connection: close\r\n",
         (Version::Http10, true) => "Connection: keep-alive\r\n",
         (Version::Http11, true) => "",
     };
     let mut head = format!(
-        "HTTP/1.1 {status}\r\n{connection}X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\nX-Frame-Options: DENY\r\nCross-Origin-Opener-Policy: same-origin\r\n"
+        "HTTP/1.1 {status}\r\nDate: {date}\r\n{connection}X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\nX-Frame-Options: DENY\r\nCross-Origin-Opener-Policy: same-origin\r\n"
     );
     if let Some(origin) = &to.origin {
         let _ = write!(
@@ -282,16 +288,32 @@ fn start(status: &str, to: &For) -> String {
     head
 }
 
-/// Names a body: another one has another tag.
-fn tag(body: &[u8]) -> String {
-    let hash = Sha1::digest(body);
-    let mut tag = String::with_capacity(26);
-    tag.push('"');
-    for byte in hash.iter().take(12) {
-        let _ = write!(tag, "{byte:02x}");
+/// The form in which a body is sent. A tag names bytes (RFC 9110, 8.8.3.3), so each form has its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Plain,
+    Gzip,
+}
+
+impl Form {
+    const ALL: [Form; 2] = [Form::Plain, Form::Gzip];
+
+    /// Of a body with this name.
+    fn tag(self, name: &str) -> String {
+        match self {
+            Form::Plain => format!("\"{name}\""),
+            Form::Gzip => format!("\"{name}-gzip\""),
+        }
     }
-    tag.push('"');
-    tag
+}
+
+/// Names a body: another one has another name.
+fn name(body: &[u8]) -> String {
+    let mut name = String::with_capacity(24);
+    for byte in Sha1::digest(body).iter().take(12) {
+        let _ = write!(name, "{byte:02x}");
+    }
+    name
 }
 
 fn gzip(body: &[u8]) -> Option<Vec<u8>> {

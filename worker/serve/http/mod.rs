@@ -5,12 +5,14 @@
 
 mod answer;
 mod body;
+mod date;
 mod request;
 mod route;
 #[cfg(test)]
 mod tests;
 
 pub(super) use answer::{Answer, Body, ContentType, For, Status, stream_head};
-pub(super) use body::BodyLength;
+pub(super) use body::{BodyLength, BodyReader};
+pub(super) use date::Clock;
 pub(super) use request::{BadRequest, HEAD_LIMIT, Method, Request, decode_form, parse};
 pub(super) use route::{PageFile, Publisher, Route, Side, Wanted, body_limit, publisher_route, route};

@@ -133,7 +133,7 @@ fn read(head: &[u8]) -> Result<Request, BadRequest> {
             return Err(malformed("a folded header"));
         }
         let value = std::str::from_utf8(header.value).map_err(|_| malformed("a header that is no text"))?;
-        headers.push((header.name.to_ascii_lowercase(), value.trim().to_owned()));
+        headers.push((header.name.to_ascii_lowercase(), trim(value).to_owned()));
     }
     let version = match parsed.version {
         Some(0) => Version::Http10,
@@ -154,16 +154,23 @@ fn read(head: &[u8]) -> Result<Request, BadRequest> {
     Ok(Request { length, ..request })
 }
 
+/// Without what may stand around a value (RFC 9110, 5.6.3): a space that is none to other servers stays, and the value is unknown.
+fn trim(text: &str) -> &str {
+    text.trim_matches([' ', '\t'])
+}
+
 /// Path and query of a request's target, decoded. A proxy may send it with scheme and host.
 fn target(text: &str) -> Result<(String, Vec<(String, String)>), BadRequest> {
     let malformed = BadRequest::Malformed { what: "no usable target" };
     let rest = ["http://", "https://"].iter().find_map(|scheme| text.strip_prefix(scheme));
+    // Scheme and host end where path, query or fragment begins (RFC 3986, 3.2).
     let text = match rest {
-        Some(rest) => rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/"),
+        Some(rest) => rest.find(['/', '?', '#']).and_then(|at| rest.get(at..)).unwrap_or_default(),
         None => text,
     };
     let text = text.split('#').next().unwrap_or_default();
     let (path, query) = text.split_once('?').unwrap_or((text, ""));
+    let path = if rest.is_some() && path.is_empty() { "/" } else { path };
     let path = decode(path, Plus::Itself).filter(|path| path.starts_with('/')).ok_or(malformed.clone())?;
     let mut pairs = Vec::new();
     for pair in query.split('&').filter(|pair| !pair.is_empty()).take(PARAMETERS) {
@@ -232,10 +239,10 @@ impl Request {
 
     pub(in crate::serve) fn takes_gzip(&self) -> bool {
         let offers = self.all("accept-encoding").flat_map(|value| value.split(','));
-        offers.map(str::trim).any(|offer| {
+        offers.map(trim).any(|offer| {
             let (coding, weight) = offer.split_once(';').unwrap_or((offer, ""));
-            let weight = weight.trim().strip_prefix("q=").map(str::trim);
-            coding.trim().eq_ignore_ascii_case("gzip")
+            let weight = trim(weight).strip_prefix("q=").map(trim);
+            trim(coding).eq_ignore_ascii_case("gzip")
                 && weight.is_none_or(|weight| weight.parse::<f32>().is_ok_and(|weight| weight > 0.0))
         })
     }
@@ -243,7 +250,7 @@ impl Request {
     /// The tags of answers that the client has already.
     pub(in crate::serve) fn tags(&self) -> Vec<String> {
         let known = self.all("if-none-match").flat_map(|value| value.split(','));
-        known.map(|known| known.trim().trim_start_matches("W/").to_owned()).collect()
+        known.map(|known| trim(known).trim_start_matches("W/").to_owned()).collect()
     }
 
     /// Whether it is a WebSocket's opening request, whole and usable.
@@ -258,13 +265,13 @@ impl Request {
 
     /// Whether a header that is a list of words has this one.
     fn lists(&self, name: &str, word: &str) -> bool {
-        self.all(name).flat_map(|value| value.split(',')).any(|part| part.trim().eq_ignore_ascii_case(word))
+        self.all(name).flat_map(|value| value.split(',')).any(|part| trim(part).eq_ignore_ascii_case(word))
     }
 
     /// The addresses that proxies say the request came through, the nearest last.
     pub(in crate::serve) fn forwarded_for(&self) -> Vec<IpAddr> {
         let parts = self.all("x-forwarded-for").flat_map(|value| value.split(','));
-        parts.filter_map(|part| part.trim().parse().ok()).collect()
+        parts.filter_map(|part| trim(part).parse().ok()).collect()
     }
 
     fn framing(&self) -> Result<BodyLength, BadRequest> {

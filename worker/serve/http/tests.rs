@@ -27,6 +27,10 @@ fn what_could_be_read_in_two_ways_is_refused() {
         get("Host: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 0"),
         get("Host: a\r\nTransfer-Encoding: identity"),
         get("Host: a\r\nTransfer-Encoding: gzip, chunked"),
+        // Spaces that are none in HTTP: other servers do not call this chunked.
+        get("Host: a\r\nTransfer-Encoding: chunked\u{a0}"),
+        get("Host: a\r\nTransfer-Encoding: \u{85}chunked"),
+        get("Host: a\r\nContent-Length: 5\u{a0}"),
         get("Host: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked"),
         get("Host: a\r\nContent-Length: +0"),
         get("Host: a\r\nContent-Length: 0, 0"),
@@ -83,6 +87,22 @@ fn a_request_is_read_as_it_was_meant() {
     assert!(!read(&get("Host: a\r\nAccept-Encoding: gzip;q=0")).takes_gzip());
     assert!(!read(b"GET / HTTP/1.0\r\n\r\n").keeps_alive());
     assert_eq!(read(b"GET http://h/healthz HTTP/1.1\r\nHost: h\r\n\r\n").path, "/healthz");
+    // The host ends where anything else of the target begins.
+    for (target, path) in [
+        ("http://h", "/"),
+        ("http://h/", "/"),
+        ("http://h?x=/api/pool", "/"),
+        ("http://h#/api/pool", "/"),
+        ("https://h?x=1", "/"),
+        ("http://h/api/pool?x=/a", "/api/pool"),
+    ] {
+        assert_eq!(
+            read(format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n").as_bytes()).path,
+            path,
+            "{target}"
+        );
+    }
+    assert_eq!(read(b"GET http://h?x=/a HTTP/1.1\r\nHost: h\r\n\r\n").parameter("x"), Some("/a"));
     assert_eq!(read(b"BREW / HTTP/1.1\r\nHost: h\r\n\r\n").method, Method::Other);
 }
 
@@ -129,9 +149,11 @@ fn requests_lead_where_they_should() {
     assert_eq!(route(&resumed), Ok(live(stream, None, Some("3-4"), None)));
 }
 
+const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+
 fn written(answer: &Answer, request: &Request, origin: Option<&str>) -> (String, Vec<u8>) {
     let mut out = Vec::new();
-    answer.write(&For::request(request, origin.map(str::to_owned)), &mut out);
+    answer.write(&For::request(request, origin.map(str::to_owned)), DATE, &mut out);
     let end = memchr::memmem::find(&out, b"\r\n\r\n").unwrap() + 4;
     (String::from_utf8(out[..end].to_vec()).unwrap(), out[end..].to_vec())
 }
@@ -141,6 +163,7 @@ fn an_answer_that_the_client_has_is_not_sent_again() {
     let answer = Answer::json("[1]".into());
     let (head, body) = written(&answer, &read(&get("Host: h")), None);
     assert_eq!(body, b"[1]");
+    assert!(head.contains(&format!("\r\nDate: {DATE}\r\n")), "{head}");
     let tag = head.lines().find_map(|line| line.strip_prefix("ETag: ")).unwrap();
     for known in [tag.to_owned(), format!("\"x\", W/{tag}"), "*".to_owned()] {
         let request = read(&get(&format!("Host: h\r\nIf-None-Match: {known}")));
@@ -165,8 +188,18 @@ fn a_large_answer_is_compressed_for_who_takes_it() {
     let mut unpacked = String::new();
     flate2::read::GzDecoder::new(&body[..]).read_to_string(&mut unpacked).unwrap();
     assert_eq!(unpacked, text);
+    let tag = |head: &str| head.lines().find_map(|line| line.strip_prefix("ETag: ")).unwrap().to_owned();
+    let packed = tag(&head);
     let (head, body) = written(&answer, &read(&get("Host: h")), None);
     assert!(!head.contains("Content-Encoding") && body.len() == 4_000);
+    let plain = tag(&head);
+    assert_ne!(packed, plain, "a tag names bytes");
+    for known in [&packed, &plain] {
+        let request = read(&get(&format!("Host: h\r\nAccept-Encoding: gzip\r\nIf-None-Match: {known}")));
+        let (head, body) = written(&answer, &request, None);
+        assert!(head.starts_with("HTTP/1.1 304 ") && body.is_empty(), "{head}");
+        assert_eq!(tag(&head), packed, "of what it would have been sent");
+    }
     let request = read(b"HEAD / HTTP/1.1\r\nHost: h\r\n\r\n");
     let (head, body) = written(&answer, &request, None);
     assert!(head.contains("Content-Length: 4000") && body.is_empty());
