@@ -4,6 +4,7 @@
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
 pub mod brokers;
+pub mod https;
 pub mod poll;
 pub mod push;
 pub mod rooms;

@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::time::{Duration, Instant};
+use touchline_e2e::https::Https;
 use touchline_e2e::poll::{PollSite, catalogues};
+use touchline_harness::fixture::quoted;
 use touchline_harness::{process, wait};
 use touchline_simulator::api::{Api, ApiOptions, Behaviour};
 
@@ -101,6 +103,35 @@ fn a_server_without_tls_where_it_was_promised_is_named() {
     site.wait_live(1);
     let why = wait::until("why", BACK, || why(&site));
     assert!(why.contains("TLS failed") && why.contains("ca_file"), "{why}");
+}
+
+#[test]
+fn a_server_whose_certificate_nobody_knows_is_named_and_asked_for_nothing() {
+    let https = Https::start(r#"{"title":"Course of the secret server"}"#);
+    let secure = format!("https://{}{ILL}", https.address);
+    let feed = |api: &Api| {
+        let feed = catalogues(api, 2, "500ms", "");
+        let plain = format!("http://{}{ILL}", api.address);
+        assert!(feed.contains(&plain), "{feed}");
+        feed.replace(&plain, &secure)
+    };
+    let api = restless(2);
+    let text = feed(&api);
+    let site = PollSite::of(api, &text, |_| {});
+    site.wait_live(1);
+    let why = wait::until("why", BACK, || why(&site));
+    assert!(why.contains("TLS failed") && why.contains("ca_file"), "{why}");
+    assert_eq!(https.answered(), 0, "no key or cookie is told to whoever it is");
+    drop(site);
+    // With its authority it is a source like others.
+    let authority = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(authority.path(), &https.authority).unwrap();
+    let api = restless(2);
+    let text = feed(&api);
+    let trusts = format!("kind = \"poll\"\nca_file = {}", quoted(authority.path()));
+    let site = PollSite::of(api, &text.replace("kind = \"poll\"", &trusts), |_| {});
+    site.wait_live(2);
+    assert!(https.answered() > 0);
 }
 
 #[test]
