@@ -2,6 +2,7 @@
 //! recorder (`record`) and the gateway (`serve`). `wire` and `payload` are pure: bytes in, messages and sections out. `raw` is how received bytes are recorded, `replay`
 //! sends them through the same code again.
 
+pub mod coalesce;
 pub mod feed;
 pub mod net;
 pub mod payload;

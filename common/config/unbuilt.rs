@@ -6,16 +6,13 @@
 use super::Config;
 use super::check::Findings;
 use super::locate::Place;
-use super::sections::{GatewayConfig, LimitsConfig, SandboxConfig, SandboxMode};
+use super::sections::{GatewayConfig, SandboxConfig, SandboxMode};
 use super::streams::StreamsConfig;
 use serde::Serialize;
 
 const LEFT_OUT: &str = "expected it to be left out";
 
 pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
-    if config.limits.coalesce != LimitsConfig::default().coalesce {
-        refuse(&Place::key("limits", "coalesce"), "coalesce", "expected \"auto\"", findings);
-    }
     if cfg!(not(feature = "kafka")) {
         let StreamsConfig { kafka, kafka_options, .. } = config.streams.clone();
         let unbuilt = StreamsConfig { kafka, kafka_options, ..StreamsConfig::default() };

@@ -18,7 +18,11 @@ use super::check::{Findings, nearest};
 use super::locate::Place;
 use super::sections::BULK_TYPES;
 use super::units::{ByteSize, Dur};
-use super::{Config, EVENT_TYPES};
+use super::{Coalesce, Config, EVENT_TYPES};
+use std::time::Duration;
+
+/// The longest pause of a loop.
+const COALESCE_MOST: Duration = Duration::from_millis(100);
 
 /// A name of a feed is at most this long.
 pub(super) const MAX_NAME: usize = 32;
@@ -101,6 +105,16 @@ fn check_limits(config: &Config, findings: &mut Findings<'_>) {
         }
     }
     positive(limits.publish_deadline, &at("publish_deadline"), findings);
+    if let Coalesce::For(pause) = limits.coalesce
+        && pause.get() > COALESCE_MOST
+    {
+        // Pings and commands wait as long.
+        findings.add(
+            &at("coalesce"),
+            format!("`coalesce` is {pause}"),
+            format!("expected at most {}ms, or \"auto\"", COALESCE_MOST.as_millis()),
+        );
+    }
 }
 
 fn check_store(config: &Config, findings: &mut Findings<'_>) {

@@ -4,7 +4,7 @@ use super::ledger::incidents::Bounds;
 use super::ledger::{EventType, Lane};
 use std::path::PathBuf;
 use std::sync::Arc;
-use touchline_common::config::{Config, FeedConfig, FeedKind, StoreConfig, StreamsConfig};
+use touchline_common::config::{Coalesce, Config, FeedConfig, FeedKind, StoreConfig, StreamsConfig};
 use touchline_common::control::Followed;
 use touchline_common::model::MatchKey;
 
@@ -26,6 +26,7 @@ pub struct RecordConfig {
     /// Types that stand in another lane than their own.
     pub lanes: Vec<(EventType, Lane)>,
     pub streams: StreamsConfig,
+    pub coalesce: Coalesce,
 }
 
 impl RecordConfig {
@@ -46,6 +47,7 @@ impl RecordConfig {
             store: config.store.clone(),
             lanes: config.lanes.iter().filter_map(lane).collect(),
             streams: config.streams.clone(),
+            coalesce: config.limits.coalesce,
         }
     }
 

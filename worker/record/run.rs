@@ -20,6 +20,7 @@ use super::store::{MatchJob, Opened, Snapshot, checkpoint};
 use super::thread::{Gone, Job, OwnJob, Reply, Shared};
 use super::time::wall_us;
 use super::waiting;
+use crate::coalesce::Coalescing;
 use mio::event::Event;
 use mio::{Events, Poll, Token, Waker};
 use std::io;
@@ -114,6 +115,9 @@ pub(super) struct Recorder {
     /// A file of the threads that is not at its place any more.
     moved: Option<PathBuf>,
     state: State,
+    coalescing: Coalescing,
+    /// Whether the last turn read a data channel.
+    has_read: bool,
     scratch: Scratch,
 }
 
@@ -176,6 +180,8 @@ impl Recorder {
             path,
             moved: None,
             state: State::Running,
+            coalescing: Coalescing::new(config.coalesce, now),
+            has_read: false,
             scratch: Scratch::default(),
             poll,
         };
@@ -217,6 +223,7 @@ impl Recorder {
                 watchdog.alive();
             }
             failpoint::hit(Point::RecordTurn);
+            self.pause();
             let busy = self.control.is_busy() || self.links.is_busy();
             match self.poll.poll(&mut events, Some(if busy { Duration::ZERO } else { TICK })) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => {
@@ -239,6 +246,14 @@ impl Recorder {
         self.bulk.shared.newest.close();
         self.leave();
         Ok(())
+    }
+
+    /// Lets what comes gather for a while, if nothing is left to read.
+    fn pause(&mut self) {
+        let is_busy = self.control.is_busy() || self.links.is_busy();
+        if std::mem::take(&mut self.has_read) && !is_busy && self.state == State::Running {
+            std::thread::sleep(self.coalescing.after(Instant::now()));
+        }
     }
 
     /// A clean stop leaves no log: the last connection to a database that closes takes it away, unless that one only reads.
@@ -390,6 +405,7 @@ impl Recorder {
         let mut busy = std::mem::take(&mut self.scratch.busy);
         busy.clear();
         self.links.busy(&mut busy);
+        self.has_read = !busy.is_empty();
         let (now, wall) = (Instant::now(), wall_us());
         for token in busy.drain(..) {
             let Some(link) = self.links.get_mut(token) else { continue };

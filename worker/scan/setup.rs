@@ -11,7 +11,7 @@ use crate::raw;
 use jiff::tz::TimeZone;
 use std::fmt;
 use std::time::Duration;
-use touchline_common::config::{Config, FeedConfig, FeedKind, Strategy, Template, Users};
+use touchline_common::config::{Coalesce, Config, FeedConfig, FeedKind, Strategy, Template, Users};
 use touchline_common::ipc::messages::data::PerStream;
 use touchline_common::logging::LogHandle;
 use touchline_common::model::{FeedId, Generation, SlotId};
@@ -43,6 +43,7 @@ pub struct Parts {
     /// How old a match's newest load may become before it is compared with a fresh one; zero: any age.
     pub reconcile_every: Duration,
     pub publish_deadline: Duration,
+    pub coalesce: Coalesce,
     pub outbox: PerStream<usize>,
     /// Where what is received is recorded; none unless that is configured.
     pub raw: Option<raw::Writer>,
@@ -88,6 +89,7 @@ pub fn parts(
         stale_after: feed.stale_after.get(),
         reconcile_every: feed.reconcile_every.get(),
         publish_deadline: welcome.config.limits.publish_deadline.get(),
+        coalesce: welcome.config.limits.coalesce,
         outbox: PerStream {
             matches: welcome.config.limits.match_outbox.len(),
             bulk: welcome.config.limits.bulk_outbox.len(),

@@ -110,7 +110,12 @@ impl SharedProcess {
     /// Waits until one of them has something to do, and notes which.
     fn wait(&mut self, events: &mut Events) -> Result<(), ScanError> {
         let before = Instant::now();
-        let welcomed = self.handshakes.iter().map(|one| one.deadline().saturating_duration_since(before));
+        let pause = self.pause(before);
+        if !pause.is_zero() {
+            std::thread::sleep(pause);
+        }
+        let welcomed =
+            self.handshakes.iter().map(|one| one.deadline().saturating_duration_since(Instant::now()));
         let due = self.members.iter().map(|(_, member)| member.worker.wait());
         let wait = due.chain(welcomed).min().unwrap_or_default();
         match self.poll.poll(events, Some(wait)) {
@@ -131,6 +136,18 @@ impl SharedProcess {
             }
         }
         Ok(())
+    }
+
+    /// How long the process pauses before it reads again: the shortest pause of those that read something, and none while another has
+    /// something left to do.
+    fn pause(&mut self, now: Instant) -> Duration {
+        if !self.handshakes.is_empty()
+            || self.members.iter().any(|(_, member)| member.worker.wait().is_zero())
+        {
+            return Duration::ZERO;
+        }
+        let pauses = self.members.iter_mut().map(|(_, member)| member.worker.pause(now));
+        pauses.filter(|pause| !pause.is_zero()).min().unwrap_or_default()
     }
 
     fn take_signals(&mut self) {

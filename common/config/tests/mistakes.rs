@@ -152,6 +152,7 @@ fn single_mistakes() {
         ("[lanes]\nodds_change = \"priority\"", "`odds_change` is of the bulk stream, whose lanes are fixed"),
         ("[lanes]\ngoal = \"odds\"", "unknown value `odds`"),
         ("[limits]\ncoalesce = \"soon\"", "`soon` is not a duration"),
+        ("[limits]\ncoalesce = \"200ms\"", "`coalesce` is 200ms"),
         ("[limits]\nnodes = 0", "`nodes` is 0, so nothing would be accepted"),
         ("[limits]\nframe = \"0B\"", "no bytes at all"),
         ("[limits]\nframe = \"4 XB\"", "`4 XB` is not a size"),
@@ -208,8 +209,6 @@ fn what_cannot_be_used_has_its_place_too() {
 #[test]
 fn what_is_not_built_is_refused_unless_it_is_the_default() {
     for text in [
-        "[limits]\ncoalesce = \"5ms\"",
-        "[limits]\ncoalesce = \"0ms\"",
         "[gateway]\nredis = \"redis://127.0.0.1:6379/0\"",
         "[sandbox]\nmode = \"strict\"",
         "[sandbox]\nuser = \"nobody\"",

@@ -22,6 +22,7 @@ use super::clock::Clock;
 use super::coordinator::{Control, CoordinatorLink};
 use super::error::ScanError;
 use super::setup::Parts;
+use crate::coalesce::Coalescing;
 use crate::feed::Source;
 use crate::net::Readiness;
 use crate::scan::audit::Audits;
@@ -77,6 +78,7 @@ pub struct Worker {
     window: Option<Window>,
     audits: Audits,
     meter: Meter,
+    coalescing: Coalescing,
     turn: TurnState,
 }
 
@@ -94,6 +96,8 @@ struct TurnState {
     mark: Option<u64>,
     /// Channels of further workers that this process is to run.
     new_workers: Vec<OwnedFd>,
+    /// Whether its read brought something.
+    has_read: bool,
 }
 
 impl Worker {
@@ -134,6 +138,7 @@ impl Worker {
             window: parts.window.take(),
             audits: Audits::default(),
             meter: Meter::new(now),
+            coalescing: Coalescing::new(parts.coalesce, now),
             turn: TurnState::default(),
             poll,
             parts,
@@ -160,8 +165,12 @@ impl Worker {
         events: &mut Events,
         longest: Duration,
     ) -> Result<Option<Ending>, ScanError> {
-        let wait = self.wait().min(longest);
         let before = Instant::now();
+        let pause = self.pause(before).min(longest);
+        if !pause.is_zero() {
+            std::thread::sleep(pause);
+        }
+        let wait = self.wait().min(longest.saturating_sub(pause));
         self.collect(events, wait)?;
         self.meter.waited(before.elapsed());
         self.turn();
@@ -222,6 +231,15 @@ impl Worker {
         let settles = self.parts.trees.settles_at().map(|at| self.clock.instant(at));
         let due = [due, settles].into_iter().flatten().fold(self.meter.next_report, Instant::min);
         due.saturating_duration_since(Instant::now())
+    }
+
+    /// How long the loop pauses before it reads again, so that several messages share a wake-up; never beyond what is due.
+    pub(super) fn pause(&mut self, now: Instant) -> Duration {
+        let wait = self.wait();
+        if !std::mem::take(&mut self.turn.has_read) || wait.is_zero() {
+            return Duration::ZERO;
+        }
+        self.coalescing.after(now).min(wait)
     }
 
     /// Whether nothing is left to read: what comes after the end was asked for is not read at all.

@@ -48,6 +48,7 @@ impl Worker {
             }
         }
         self.meter.bytes += taken as u64;
+        self.turn.has_read = taken > 0;
         if !self.source.is_drained() {
             self.meter.queued(self.source.receive_queue() + taken as u64);
         } else if taken > 0 {

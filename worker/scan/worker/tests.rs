@@ -26,7 +26,7 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
-use touchline_common::config::{LogFormat, Payload};
+use touchline_common::config::{Coalesce, LogFormat, Payload};
 use touchline_common::ipc::messages::data::{BulkBody, FromRecorderData, MatchBody, PerStream, Stream};
 use touchline_common::ipc::messages::worker::{FromWorker, LoadReport, MatchState, ReleaseReason, ToWorker};
 use touchline_common::ipc::{Channel, PROTO};
@@ -154,6 +154,7 @@ impl Stage {
             stale_after: Duration::from_secs(60),
             reconcile_every: wish.reconcile_every,
             publish_deadline: wish.publish_deadline,
+            coalesce: Coalesce::Auto,
             outbox: PerStream { matches: 1 << 20, bulk: 1 << 20 },
             raw: None,
         };

@@ -1,6 +1,7 @@
 //! What the coordinator, the recorder and the server may rely on.
 
 use super::{LOAD, PATIENCE, Stage, Wish};
+use crate::coalesce::Coalescing;
 use crate::net::Readiness;
 use crate::scan::tests::Sent;
 use crate::scan::worker::Ending;
@@ -10,7 +11,7 @@ use mio::Token;
 use nix::sys::signal::{Signal, raise};
 use std::net::Shutdown;
 use std::time::{Duration, Instant};
-use touchline_common::config::Payload;
+use touchline_common::config::{Coalesce, Payload};
 use touchline_common::ipc::messages::data::{
     BulkBody, BulkFrame, EndReason, FromRecorderData, MatchBody, MatchFrame,
 };
@@ -227,6 +228,34 @@ fn rendered_undrained(publish_deadline: Duration) -> bool {
 fn what_is_dirty_waits_for_the_rest_of_the_queue_until_it_is_overdue() {
     assert!(!rendered_undrained(Duration::from_secs(60)));
     assert!(rendered_undrained(Duration::ZERO));
+}
+
+#[test]
+fn a_turn_that_read_something_is_followed_by_a_pause_unless_something_is_left_to_do() {
+    let mut stage = Stage::up(&Wish::default());
+    stage.live("m", 5, "6V1");
+    let now = Instant::now();
+    let fixed = Coalesce::For("50ms".parse().unwrap());
+    let mut pause = |has_read: bool, unread: bool, report: Duration| {
+        let scanner = &mut stage.scanner;
+        scanner.coalescing = Coalescing::new(fixed, now);
+        scanner.meter.next_report = Instant::now() + report;
+        scanner.turn.has_read = has_read;
+        scanner.coordinator.unread = unread;
+        scanner.pause(now)
+    };
+    let second = Duration::from_secs(1);
+    assert_eq!(pause(true, false, second), Duration::from_millis(50));
+    assert_eq!(
+        pause(false, false, second),
+        Duration::ZERO,
+        "what comes after a quiet time is dealt with at once"
+    );
+    assert_eq!(pause(true, true, second), Duration::ZERO);
+    assert!(
+        pause(true, false, Duration::from_millis(20)) <= Duration::from_millis(20),
+        "the report is due before"
+    );
 }
 
 #[test]
