@@ -4,11 +4,11 @@ use crate::record::sqlite::{Filter, Rows};
 use rusqlite::{Connection, params};
 
 /// A row of `events` as an object.
-pub(in crate::record) const EVENT: &str = r#"json_object('seq', seq, 'id', id, 'revision', revision, 'retracts', retracts, 'match', match,
+pub(in crate::record) const EVENT: &str = r#"rtrim(json_object('seq', seq, 'id', id, 'revision', revision, 'retracts', retracts, 'match', match,
     'feed', feed, 'sport', sport, 'type', type, 'lane', lane, 'side', side, 'minute', minute, 'second', second,
-    'period', period, 'at', at, 'feed_at', feed_at, 'epoch', epoch, 'version', version, 'order', "order",
-    'score', json(score), 'late', json(iif(late, 'true', 'false')),
-    'recovered', json(iif(recovered, 'true', 'false')), 'payload', json(payload))"#;
+    'period', period, 'at', at, 'feed_at', feed_at, 'epoch', epoch, 'version', version, 'order', "order"), '}')
+    || ',"score":' || coalesce(score, 'null') || ',"late":' || iif(late, 'true', 'false')
+    || ',"recovered":' || iif(recovered, 'true', 'false') || ',"payload":' || coalesce(payload, 'null') || '}'"#;
 
 /// Event objects, ascending, and the `seq` of the last.
 pub(super) fn events(connection: &Connection, filter: &Filter, limit: usize) -> rusqlite::Result<Rows> {
