@@ -1,6 +1,6 @@
 //! An HTTPS server whose authority nobody knows: every request gets the same answer. Ends with its value.
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use std::io::{Read, Write};
@@ -89,6 +89,8 @@ fn answer(
 
 fn certified() -> (Arc<ServerConfig>, String) {
     let mut params = CertificateParams::new(Vec::new()).expect("parameters of an authority");
+    // With the name of what it signs it would pass for signed by itself.
+    params.distinguished_name.push(DnType::CommonName, "an authority that nobody knows");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let issuer =
         CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key")).expect("an authority");
