@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -57,7 +58,10 @@ fn build(words: &[&str]) -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from)
 }
 
-/// Makes orphans our children, and fails the test if one is left at its end.
+/// Reapers that there are.
+static REAPERS: AtomicUsize = AtomicUsize::new(0);
+
+/// Makes orphans our children, and fails the test if one is left at its end. Of several the last one looks.
 #[derive(Debug)]
 pub struct Reaper(());
 
@@ -69,6 +73,7 @@ impl Reaper {
     #[allow(clippy::new_without_default, clippy::expect_used)]
     pub fn new() -> Reaper {
         nix::sys::prctl::set_child_subreaper(true).expect("becoming a subreaper");
+        REAPERS.fetch_add(1, Ordering::AcqRel);
         Reaper(())
     }
 }
@@ -76,6 +81,9 @@ impl Reaper {
 impl Drop for Reaper {
     #[allow(clippy::panic)]
     fn drop(&mut self) {
+        if REAPERS.fetch_sub(1, Ordering::AcqRel) > 1 {
+            return;
+        }
         let until = Instant::now() + Duration::from_secs(5);
         while !std::thread::panicking() && Instant::now() < until {
             reap_children();
