@@ -61,6 +61,14 @@ impl GatewayConfig {
     pub fn pub_secret(&self) -> Result<Option<Secret>, String> {
         first_line(&self.pub_secret_file)
     }
+
+    /// The password of the Redis where gateways meet.
+    ///
+    /// # Errors
+    /// As [`GatewayConfig::read_token`].
+    pub fn redis_password(&self) -> Result<Option<Secret>, String> {
+        first_line(&self.redis_password_file)
+    }
 }
 
 fn first_line(file: &str) -> Result<Option<Secret>, String> {

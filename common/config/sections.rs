@@ -221,6 +221,8 @@ pub struct GatewayConfig {
     pub pub_secret_file: String,
     /// Where gateways meet; empty: alone.
     pub redis: String,
+    /// The file that has its password; empty: none.
+    pub redis_password_file: String,
     pub origins: Vec<String>,
 }
 

@@ -103,6 +103,7 @@ trusted_proxies = []
 pub_listen = ""
 pub_secret_file = ""
 redis = ""
+redis_password_file = ""
 origins = []
 [sandbox]
 mode = "best-effort"

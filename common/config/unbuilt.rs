@@ -6,7 +6,7 @@
 use super::Config;
 use super::check::Findings;
 use super::locate::Place;
-use super::sections::{GatewayConfig, SandboxConfig, SandboxMode};
+use super::sections::{SandboxConfig, SandboxMode};
 use super::streams::StreamsConfig;
 use serde::Serialize;
 
@@ -18,8 +18,6 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
         let unbuilt = StreamsConfig { kafka, kafka_options, ..StreamsConfig::default() };
         refuse_all("streams", &unbuilt, findings);
     }
-    let unbuilt = GatewayConfig { redis: config.gateway.redis.clone(), ..GatewayConfig::default() };
-    refuse_all("gateway", &unbuilt, findings);
     let sandbox = &config.sandbox;
     match sandbox.mode {
         SandboxMode::Off | SandboxMode::BestEffort => {}

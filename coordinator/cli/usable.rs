@@ -27,6 +27,7 @@ pub(super) fn load(path: &Path) -> Result<Config, ConfigErrors> {
     found.extend(ndjson(&config.streams));
     found.extend(read_token(&config));
     found.extend(pub_secret(&config));
+    found.extend(redis_password(&config));
     if found.is_empty() { Ok(config) } else { Err(ConfigErrors::unusable(path, found)) }
 }
 
@@ -163,6 +164,16 @@ fn pub_secret(config: &Config) -> Option<Unusable> {
     let error = config.gateway.pub_secret().err()?;
     let expected = "expected a file with the publishers' secret";
     Some(Unusable::of_table("gateway", "pub_secret_file", error, expected))
+}
+
+fn redis_password(config: &Config) -> Option<Unusable> {
+    let error = config.gateway.redis_password().err()?;
+    Some(Unusable::of_table(
+        "gateway",
+        "redis_password_file",
+        error,
+        "expected a file with the password of `redis`",
+    ))
 }
 
 fn ndjson(streams: &StreamsConfig) -> Option<Unusable> {

@@ -102,6 +102,7 @@ impl Access {
             | Route::Matches
             | Route::Match(_)
             | Route::Odds { .. }
+            | Route::Chat { .. }
             | Route::Events { .. }
             | Route::Pool
             | Route::Metrics

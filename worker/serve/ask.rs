@@ -50,6 +50,10 @@ pub(super) enum Question {
         filter: Filter,
         limit: usize,
     },
+    Chat {
+        filter: Filter,
+        limit: usize,
+    },
     /// A document that is not held any more.
     Document {
         feed: Option<String>,
@@ -151,6 +155,7 @@ fn answer(store: &Path, question: Question) -> Answer {
     let rows = match question {
         Question::Events { filter, limit } => stored::events(store, &filter, limit),
         Question::Odds { filter, limit } => stored::odds(store, &filter, limit),
+        Question::Chat { filter, limit } => stored::chat(store, &filter, limit),
         Question::Document { feed, id } => {
             return match stored::documents(store, feed.as_deref(), &id) {
                 Ok(mut found) => match (found.pop(), found.len()) {

@@ -3,7 +3,8 @@
 //! One mio loop (`run`) owns all sockets: the channel to the coordinator (`control`), the recorder's document feed (`feed`), and the clients'
 //! (`connections`). What decides is pure: `http` (bytes to requests, requests to routes, answers to bytes), `client` (one connection as a state
 //! machine, and how it is kept at the newest state), `items` (what is watched, and what changed of it), `access` (who may), `engine_io` and
-//! `socket_io` (sessions), `rooms` (who is sent what is published), `publish` (what publishers send). `respond`, `sockets` and `publishing` answer
+//! `socket_io` (sessions), `rooms` (who is sent what is published), `publish` (what publishers send). `redis` has the threads that reach other gateways, `relay` what
+//! comes of it. `respond`, `sockets` and `publishing` answer
 //! requests from these, `ask` has the threads for what would wait, `page` the live page. Nothing here is the only copy of anything:
 //! whoever kills this process costs clients a reconnect.
 
@@ -24,6 +25,7 @@ mod metrics;
 mod page;
 mod publish;
 mod publishing;
+mod redis;
 mod relay;
 mod respond;
 mod rooms;
@@ -38,11 +40,13 @@ use ask::Threads;
 use control::{Control, Greeting};
 use mio::{Poll, Waker};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use redis::{Address, Redis};
+use relay::Relay;
 use run::{CONTROL, Gateway, WAKER};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
-use touchline_common::config::{Config, LogConfig};
+use touchline_common::config::{Config, GatewayConfig, LogConfig, Secret};
 use touchline_common::logging::{self, LogHandle, Target, Who};
 use touchline_common::sys::signals::Signals;
 
@@ -92,14 +96,33 @@ fn live(channel: OwnedFd, begun: &mut Option<LogHandle>) -> Result<(), ServeErro
         logs.set_file(file);
     }
     let access = Access::new(&config.gateway).map_err(|what| ServeError::Config { what })?;
-    let waker = Waker::new(poll.registry(), WAKER).map_err(kernel("make a waker"))?;
+    let waker = Arc::new(Waker::new(poll.registry(), WAKER).map_err(kernel("make a waker"))?);
+    let relay = relay(&config.gateway, &waker)?;
     let record = RecordConfig::new(&config);
     let feeds = record.feeds.clone();
-    let threads =
-        Threads::start(record, control_socket, &Arc::new(waker)).map_err(kernel("start a thread"))?;
-    let gateway =
-        Gateway::start(poll, control, &config.gateway, feeds, (access, threads), begun.clone(), most())?;
+    let threads = Threads::start(record, control_socket, &waker).map_err(kernel("start a thread"))?;
+    let gateway = Gateway::start(
+        poll,
+        control,
+        &config.gateway,
+        feeds,
+        (access, threads, relay),
+        begun.clone(),
+        most(),
+    )?;
     gateway.turn_until_done()
+}
+
+fn relay(config: &GatewayConfig, waker: &Arc<Waker>) -> Result<Relay, ServeError> {
+    if config.redis.is_empty() {
+        return Ok(Relay::Alone);
+    }
+    let wrong = |what| ServeError::Config { what };
+    let password = config.redis_password().map_err(wrong)?;
+    let address = Address::new(&config.redis, password.as_ref().map(Secret::expose)).map_err(wrong)?;
+    let redis = Redis::start(&address, waker)
+        .map_err(|source| ServeError::Kernel { operation: "start a thread", source })?;
+    Ok(Relay::Redis(Box::new(redis)))
 }
 
 /// Connections that there may be, by the descriptors that the kernel grants.

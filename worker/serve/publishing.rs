@@ -3,7 +3,8 @@
 use super::client::ClientId;
 use super::http::{Answer, For, Publisher, Request, Status, publisher_route};
 use super::publish::{Begun, Outcome, PublicationId, Retain, read};
-use super::relay::HandedOn;
+use super::relay::{HandedOn, Relay};
+use super::rooms::{Emitted, Namespace, RoomName};
 use super::run::Gateway;
 use super::socket_io;
 use std::time::Instant;
@@ -50,8 +51,8 @@ impl Gateway {
             Begun::Waits => return Ok(()),
             Begun::Answered(answer) => return Err(answer),
         };
-        let messages = self.publishing.publications.get(id).map_or(&[][..], |waiting| &waiting.messages);
-        match self.publishing.relay.hand_on(id, messages) {
+        let Some(publication) = self.publishing.publications.get(id) else { return Ok(()) };
+        match self.publishing.relay.hand_on(id, publication) {
             HandedOn::Now(outcome) => self.published(id, &outcome, now),
             HandedOn::Later => {}
         }
@@ -64,12 +65,11 @@ impl Gateway {
         match outcome {
             Outcome::Accepted => {
                 self.counters.published += publication.messages.len() as u64;
-                for message in &publication.messages {
-                    if message.retain == Retain::Newest {
-                        let broadcast = &message.broadcast;
-                        let frames = socket_io::frames(&broadcast.namespace, &broadcast.event, None);
-                        self.sockets.retained.keep(&message.room, &message.channel, &frames);
-                    }
+                // Beside other gateways it comes back as theirs do.
+                let alone = matches!(self.publishing.relay, Relay::Alone);
+                for message in publication.messages.iter().filter(|_| alone) {
+                    let rooms = std::slice::from_ref(&message.room);
+                    self.retain(message.retain, rooms, &message.channel, &message.broadcast.event);
                     self.broadcast(&message.broadcast, Some(publication.received), now);
                 }
             }
@@ -79,6 +79,17 @@ impl Gateway {
         for client in publication.clients {
             self.answer(client, &answer, now);
             self.look_again(client);
+        }
+    }
+
+    /// Keeps a message for who joins one of its rooms later, if it is to be.
+    pub(super) fn retain(&mut self, retain: Retain, rooms: &[RoomName], channel: &str, event: &Emitted) {
+        match retain {
+            Retain::No => {}
+            Retain::Newest => {
+                let frames = socket_io::frames(&Namespace::main(), event, None);
+                rooms.iter().for_each(|room| self.sockets.retained.keep(room, channel, &frames));
+            }
         }
     }
 

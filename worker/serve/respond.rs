@@ -55,6 +55,12 @@ impl Gateway {
                 let filter = Filter { since, feed, id: Some(id), lane: None, market, types: Vec::new() };
                 self.ask(client, Question::Odds { filter, limit })
             }
+            Route::Chat { name, since, limit } => {
+                let (feed, id) = self.stored_name(&name)?;
+                let filter =
+                    Filter { since, feed, id: Some(id), lane: None, market: None, types: Vec::new() };
+                self.ask(client, Question::Chat { filter, limit })
+            }
             Route::Events { name, since, limit } => {
                 let named = name.map(|name| self.stored_name(&name)).transpose()?;
                 let (feed, id) = named.map_or((None, None), |(feed, id)| (feed, Some(id)));

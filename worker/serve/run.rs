@@ -92,6 +92,8 @@ pub(super) struct Gateway {
     next_tick: Instant,
     /// When it leaves at the latest, once it was asked to.
     pub(super) leaving: Option<Instant>,
+    /// Whether more came of other gateways than one turn takes.
+    more_relayed: bool,
     scratch: Box<[u8]>,
 }
 
@@ -101,6 +103,8 @@ pub(super) struct Publishing {
     pub(super) publications: Publications,
     pub(super) pace: Pace,
     pub(super) relay: Relay,
+    /// Messages that came of other gateways, our own among them.
+    pub(super) relayed: u64,
 }
 
 /// The document feed as it stands.
@@ -127,7 +131,7 @@ impl Gateway {
         mut control: Control,
         config: &GatewayConfig,
         feeds: Vec<Arc<str>>,
-        (access, threads): (Access, Threads),
+        (access, threads, relay): (Access, Threads, Relay),
         logs: Option<LogHandle>,
         most: usize,
     ) -> Result<Gateway, ServeError> {
@@ -159,7 +163,8 @@ impl Gateway {
             publishing: Publishing {
                 publications: Publications::default(),
                 pace: Pace::new(now),
-                relay: Relay::default(),
+                relay,
+                relayed: 0,
             },
             logs,
             counters: Counters::default(),
@@ -168,6 +173,7 @@ impl Gateway {
             published_at: now,
             next_tick: now,
             leaving: None,
+            more_relayed: false,
             scratch: vec![0; 16 * 1024].into_boxed_slice(),
         })
     }
@@ -223,7 +229,9 @@ impl Gateway {
 
     /// How long the next poll may wait.
     fn patience(&self, now: Instant) -> Duration {
-        let more = !self.again.is_empty() || matches!(self.feed, FeedLink::Open { unread: true, .. });
+        let more = self.more_relayed
+            || !self.again.is_empty()
+            || matches!(self.feed, FeedLink::Open { unread: true, .. });
         let mut listeners = [Some(&self.listener), self.publishers.as_ref()].into_iter().flatten();
         if more || listeners.any(|one| one.waiting && one.pause.is_none()) {
             return Duration::ZERO;
@@ -251,6 +259,7 @@ impl Gateway {
         self.matches_appeared(now);
         self.expire_sessions(now);
         self.take_replies(touched, now);
+        self.more_relayed = self.take_relayed(now);
         self.take_events(touched, now);
         if self.items.has_unpublished() && now >= self.published_at + PUBLISH {
             self.publish(touched, now);

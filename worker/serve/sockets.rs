@@ -300,6 +300,31 @@ impl Gateway {
         }
     }
 
+    /// Another server wants it in a room.
+    pub(super) fn join_room(&mut self, session: SessionId, room: &RoomName, now: Instant) {
+        let mut outputs = Vec::new();
+        self.join(session, &Namespace::main(), room, &mut outputs);
+        self.carry_out(outputs, now);
+    }
+
+    /// Another server wants it out of a room, and with that out of the match that has its name.
+    pub(super) fn leave_room(&mut self, session: SessionId, room: &RoomName, now: Instant) {
+        self.sockets.rooms.leave(session, &Namespace::main(), room);
+        let Found::One(key) = self.items.find(room.as_str()) else { return };
+        if let Some(member) = self.sockets.members.get_mut(&session) {
+            member.later.retain(|later| *later != key);
+            member.watches.retain(|(watched, _)| *watched != key);
+        }
+        self.items.unwatch(&ItemKey::Match(key), Watcher::Session(session), now);
+    }
+
+    /// Another server wants it sent away.
+    pub(super) fn disconnect(&mut self, session: SessionId, now: Instant) {
+        let mut outputs = Vec::new();
+        self.sockets.io.disconnect(session, &Namespace::main(), &mut outputs);
+        self.carry_out(outputs, now);
+    }
+
     fn watch_match(&mut self, session: SessionId, key: &MatchKey, more: &mut Vec<Output>) {
         let Some(member) = self.sockets.members.get_mut(&session) else { return };
         if member.watches.iter().any(|(known, _)| known == key) || member.later.contains(key) {

@@ -1,5 +1,6 @@
 //! `[gateway]`: where it listens, whom it trusts.
 
+use super::streams::redis_address;
 use super::{check_plain, printable};
 use crate::config::check::Findings;
 use crate::config::locate::Place;
@@ -18,6 +19,12 @@ pub(super) fn check(gateway: &GatewayConfig, findings: &mut Findings<'_>) {
     }
     check_plain(&gateway.pub_secret_file, &at("pub_secret_file"), findings);
     check_plain(&gateway.read_token_file, &at("read_token_file"), findings);
+    check_plain(&gateway.redis_password_file, &at("redis_password_file"), findings);
+    if let Err((message, expected)) =
+        redis_address(&gateway.redis, "expected the password in the file `redis_password_file`")
+    {
+        findings.add(&at("redis"), message.to_owned(), expected);
+    }
     for (index, proxy) in gateway.trusted_proxies.iter().enumerate() {
         if let Err(error) = proxy.parse::<Network>() {
             let place = at("trusted_proxies").index(index);

@@ -12,7 +12,8 @@ const MAX_BATCH: u32 = 10_000;
 
 pub(super) fn check(streams: &StreamsConfig, findings: &mut Findings<'_>) {
     let at = |key: &str| Place::key("streams", key);
-    if let Err((message, expected)) = redis_address(&streams.redis) {
+    let login = "expected it in `username` and `password_env` or `password_file` of [streams.redis_options]";
+    if let Err((message, expected)) = redis_address(&streams.redis, login) {
         findings.add(&at("redis"), message, expected);
     }
     if streams.prefix.is_empty() || streams.prefix.contains(char::is_whitespace) {
@@ -59,8 +60,9 @@ fn has_tls(address: &str) -> bool {
     address.starts_with("rediss://")
 }
 
-/// What is wrong with an address of Redis, and what was expected. It is not repeated: it might carry a secret.
-fn redis_address(address: &str) -> Result<(), (&'static str, &'static str)> {
+/// What is wrong with an address of Redis, and what was expected; `login` says where that of the login belongs. It is not repeated: it might carry
+/// a secret.
+pub(super) fn redis_address(address: &str, login: &'static str) -> Result<(), (&'static str, &'static str)> {
     if address.is_empty() {
         return Ok(());
     }
@@ -68,9 +70,7 @@ fn redis_address(address: &str) -> Result<(), (&'static str, &'static str)> {
     let rest = ["redis://", "rediss://"].iter().find_map(|scheme| address.strip_prefix(scheme));
     let Some(rest) = rest else { return Err(("bad scheme", expected)) };
     if rest.contains('@') {
-        let expected =
-            "expected it in `username` and `password_env` or `password_file` of [streams.redis_options]";
-        return Err(("a login in the address", expected));
+        return Err(("a login in the address", login));
     }
     let (authority, db) = rest.split_once('/').unwrap_or((rest, ""));
     let (host, port) = match authority.rsplit_once(':') {

@@ -26,6 +26,16 @@ pub fn odds(store: &Path, filter: &Filter, limit: usize) -> Result<Vec<String>, 
     read.map_err(|error| format!("the hour files cannot be read: {error}"))
 }
 
+/// What was said in a room, as [`odds`] are found.
+///
+/// # Errors
+/// What cannot be read, and why.
+pub fn chat(store: &Path, filter: &Filter, limit: usize) -> Result<Vec<String>, String> {
+    let reader = Reader::new(hours::folder(store));
+    let read = reader.chat(filter, limit).map(|(rows, _)| rows);
+    read.map_err(|error| format!("the hour files cannot be read: {error}"))
+}
+
 /// The stored documents of this id, of one feed or of all.
 ///
 /// # Errors

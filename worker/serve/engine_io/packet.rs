@@ -95,7 +95,7 @@ enum Kind {
 }
 
 /// A packet to be sent, written once and shared by all who are sent it: a WebSocket's frame, of which the end is what polling sends.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(in crate::serve) struct Frame {
     bytes: Arc<[u8]>,
     /// Bytes of the frame's head.

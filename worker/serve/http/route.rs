@@ -22,6 +22,7 @@ pub(in crate::serve) enum PageFile {
     List,
     Match,
     Charts,
+    Chat,
     Pool,
 }
 
@@ -36,6 +37,7 @@ impl PageFile {
             "/list.js" => Some(PageFile::List),
             "/match.js" => Some(PageFile::Match),
             "/charts.js" => Some(PageFile::Charts),
+            "/chat.js" => Some(PageFile::Chat),
             "/pool.js" => Some(PageFile::Pool),
             _ => None,
         }
@@ -56,6 +58,12 @@ pub(in crate::serve) enum Route {
     },
     Events {
         name: Option<String>,
+        since: Option<i64>,
+        limit: usize,
+    },
+    /// What is said in a room.
+    Chat {
+        name: String,
         since: Option<i64>,
         limit: usize,
     },
@@ -92,6 +100,7 @@ impl Route {
             Route::Matches
             | Route::Match(_)
             | Route::Odds { .. }
+            | Route::Chat { .. }
             | Route::Events { .. }
             | Route::Pool
             | Route::Metrics
@@ -131,9 +140,12 @@ pub(in crate::serve) fn route(request: &Request) -> Result<Route, Answer> {
         _ => {}
     }
     let name = request.path.strip_prefix("/api/matches/").ok_or_else(nowhere)?;
-    match name.strip_suffix("/odds") {
-        Some(name) => odds(request, checked(name)?),
-        None => checked(name).map(Route::Match),
+    match name.rsplit_once('/') {
+        Some((name, "odds")) => odds(request, checked(name)?),
+        Some((name, "chat")) => {
+            Ok(Route::Chat { name: checked(name)?, since: since(request)?, limit: limit(request)? })
+        }
+        Some(_) | None => checked(name).map(Route::Match),
     }
 }
 

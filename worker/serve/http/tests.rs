@@ -124,6 +124,10 @@ fn requests_lead_where_they_should() {
             "/api/matches/A/odds?market=M&limit=5",
             Route::Odds { name: "A".into(), market: Some("M".into()), since: None, limit: 5 },
         ),
+        (
+            "/api/matches/rooms/7/chat?since=3",
+            Route::Chat { name: "rooms/7".into(), since: Some(3), limit: 100 },
+        ),
         ("/api/events?since=3&match=A", Route::Events { name: Some("A".into()), since: Some(3), limit: 100 }),
         ("/stream", live(stream, None, None, None)),
         ("/stream?match=A&last=3-17", live(stream, Some("A"), Some("3-17"), None)),

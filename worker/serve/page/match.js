@@ -2,6 +2,7 @@
 
 import { address, changeView, clockOf, draw, drawer, element, make, view, write } from './dom.js';
 import { gapsOf, minuteAxis, priceChart } from './charts.js';
+import { openChat } from './chat.js';
 import { Followed } from './stream.js';
 
 const WINDOW = 10 * 60 * 1000;
@@ -44,6 +45,7 @@ export function openMatch() {
   document.body.classList.toggle('open', Boolean(view.match));
   changesShown();
   draw('state');
+  openChat(view.match);
   if (!view.match) return;
   const key = view.match;
   opened = new Followed({ match: key }, (patch) => changed(key, patch), (event) => {

@@ -11,6 +11,7 @@ const STREAM: &str = include_str!("stream.js");
 const LIST: &str = include_str!("list.js");
 const MATCH: &str = include_str!("match.js");
 const CHARTS: &str = include_str!("charts.js");
+const CHAT: &str = include_str!("chat.js");
 const POOL: &str = include_str!("pool.js");
 
 pub(super) fn answer(file: PageFile) -> Answer {
@@ -23,6 +24,7 @@ pub(super) fn answer(file: PageFile) -> Answer {
         PageFile::List => (ContentType::Script, LIST),
         PageFile::Match => (ContentType::Script, MATCH),
         PageFile::Charts => (ContentType::Script, CHARTS),
+        PageFile::Chat => (ContentType::Script, CHAT),
         PageFile::Pool => (ContentType::Script, POOL),
     };
     Answer { status: Status::Ok, content, body: Body::Fixed(text) }
@@ -32,7 +34,7 @@ pub(super) fn answer(file: PageFile) -> Answer {
 mod tests {
     use super::*;
 
-    const SCRIPTS: [&str; 7] = [APP, DOM, STREAM, LIST, MATCH, CHARTS, POOL];
+    const SCRIPTS: [&str; 8] = [APP, DOM, STREAM, LIST, MATCH, CHARTS, CHAT, POOL];
 
     #[test]
     fn nothing_comes_from_elsewhere_and_names_are_text() {

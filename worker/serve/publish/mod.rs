@@ -85,6 +85,13 @@ impl Outcome {
     }
 }
 
+impl Publication {
+    /// By which a retry is known.
+    pub(super) fn key(&self) -> Option<&str> {
+        self.key.as_deref()
+    }
+}
+
 impl Publications {
     /// `key`: by which a retry is known.
     pub(super) fn begin(

@@ -11,6 +11,8 @@ const BYTES: usize = 32 * 1024 * 1024;
 
 #[derive(Debug, Default)]
 pub(in crate::serve) struct Retained {
+    /// Counts the times from which on nothing is missed.
+    time: u64,
     rooms: HashMap<RoomName, Vec<Kept>>,
     /// In the order in which they came; those that were replaced since are left out as they are passed.
     order: VecDeque<(RoomName, u64)>,
@@ -23,16 +25,35 @@ pub(in crate::serve) struct Retained {
 struct Kept {
     channel: String,
     number: u64,
+    /// When it came.
+    time: u64,
     frames: Vec<Frame>,
 }
 
 impl Retained {
+    /// What is held may be old: messages may have been missed until now.
+    pub(in crate::serve) fn outdate(&mut self) {
+        self.time += 1;
+    }
+
+    /// Keeps what is retained elsewhere, unless something newer came since; whether it is another than was held.
+    pub(in crate::serve) fn take_up(&mut self, room: &RoomName, channel: &str, frames: &[Frame]) -> bool {
+        let held =
+            self.rooms.get(room).and_then(|of_room| of_room.iter().find(|kept| kept.channel == channel));
+        if held.is_some_and(|kept| kept.time == self.time) {
+            return false;
+        }
+        let is_other = held.is_none_or(|kept| kept.frames != frames);
+        self.keep(room, channel, frames);
+        is_other
+    }
+
     /// `frames`: the message as it is sent.
     pub(in crate::serve) fn keep(&mut self, room: &RoomName, channel: &str, frames: &[Frame]) {
         self.count += 1;
         // Who joins later is not part of how old a message is when it is written.
         let frames = frames.iter().map(|frame| frame.clone().received_at(None)).collect();
-        let kept = Kept { channel: channel.to_owned(), number: self.count, frames };
+        let kept = Kept { channel: channel.to_owned(), number: self.count, time: self.time, frames };
         self.bytes += kept.size();
         self.order.push_back((room.clone(), self.count));
         let of_room = self.rooms.entry(room.clone()).or_default();
@@ -97,6 +118,21 @@ mod tests {
         assert_eq!(texts(&retained, &room), [b"2", b"3"]);
         assert_eq!(retained.len(), 2);
         assert!(retained.of(&RoomName::new("b").unwrap()).is_empty());
+    }
+
+    #[test]
+    fn what_is_retained_elsewhere_replaces_what_may_be_old_and_nothing_newer() {
+        let (mut retained, room) = (Retained::default(), RoomName::new("a").unwrap());
+        retained.keep(&room, "bid", &[Frame::text("1")]);
+        retained.keep(&room, "clock", &[Frame::text("8")]);
+        retained.outdate();
+        retained.keep(&room, "bid", &[Frame::text("3")]);
+        assert!(!retained.take_up(&room, "bid", &[Frame::text("2")]), "it came before");
+        assert!(!retained.take_up(&room, "clock", &[Frame::text("8")]), "it is no news");
+        retained.outdate();
+        assert!(retained.take_up(&room, "clock", &[Frame::text("9")]));
+        assert!(retained.take_up(&room, "end", &[Frame::text("0")]));
+        assert_eq!(texts(&retained, &room), [b"3", b"9", b"0"]);
     }
 
     #[test]

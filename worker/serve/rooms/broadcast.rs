@@ -65,6 +65,12 @@ pub(in crate::serve) struct Emitted {
 }
 
 impl Emitted {
+    /// Its name.
+    pub(in crate::serve) fn name(&self) -> Option<String> {
+        let event: Vec<serde_json::Value> = serde_json::from_str(&self.json).ok()?;
+        event.first()?.as_str().map(str::to_owned)
+    }
+
     /// `argument` is JSON.
     pub(in crate::serve) fn new(name: &str, argument: &str) -> Emitted {
         let name = serde_json::Value::from(name);
@@ -78,7 +84,6 @@ pub(in crate::serve) enum Delivery {
     /// It waits, within a bound of bytes; beyond it the client is sent away.
     Ordered,
     /// It is left out.
-    #[allow(dead_code, reason = "for gateways that share their rooms")]
     Volatile,
 }
 
@@ -92,4 +97,17 @@ pub(in crate::serve) struct Broadcast {
     pub except: Vec<RoomName>,
     pub event: Emitted,
     pub delivery: Delivery,
+}
+
+impl Broadcast {
+    /// To one room of the main namespace.
+    pub(in crate::serve) fn to_room(room: &RoomName, event: Emitted) -> Broadcast {
+        Broadcast {
+            namespace: Namespace::main(),
+            rooms: vec![room.clone()],
+            except: Vec::new(),
+            event,
+            delivery: Delivery::Ordered,
+        }
+    }
 }

@@ -79,7 +79,6 @@ impl Rooms {
     }
 
     /// Takes a session out of a room; whether nobody is left in it.
-    #[allow(dead_code, reason = "for gateways that share their rooms")]
     pub(super) fn leave(&mut self, session: SessionId, namespace: &Namespace, room: &RoomName) -> bool {
         let Some(members) = self.namespaces.get_mut(namespace) else { return false };
         if let Some(joined) = members.sessions.get_mut(&session) {
@@ -103,19 +102,18 @@ impl Rooms {
     }
 
     /// The rooms that a session is in.
-    #[allow(dead_code, reason = "for gateways that share their rooms")]
+    #[cfg(test)]
     pub(super) fn of(&self, session: SessionId, namespace: &Namespace) -> &[RoomName] {
         let members = self.namespaces.get(namespace);
         members.and_then(|members| members.sessions.get(&session)).map_or(&[], Vec::as_slice)
     }
 
-    #[allow(dead_code, reason = "for gateways that share their rooms")]
+    #[cfg(test)]
     pub(super) fn has(&self, namespace: &Namespace, room: &RoomName) -> bool {
         self.namespaces.get(namespace).is_some_and(|members| members.rooms.contains_key(room))
     }
 
     /// Every room that somebody is in.
-    #[allow(dead_code, reason = "for gateways that share their rooms")]
     pub(super) fn all(&self) -> impl Iterator<Item = (&Namespace, &RoomName)> {
         self.namespaces
             .iter()

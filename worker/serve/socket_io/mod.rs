@@ -166,7 +166,6 @@ impl SocketIo {
     }
 
     /// Takes a client out of a namespace, and tells it.
-    #[allow(dead_code, reason = "for whoever may send clients away")]
     pub(super) fn disconnect(&mut self, session: SessionId, namespace: &Namespace, out: &mut Vec<Output>) {
         if self.peers.get_mut(&session).is_some_and(|peer| peer.leave(namespace)) {
             self.send_text(session, &packet::disconnected(namespace), out);
