@@ -8,6 +8,7 @@ pub mod https;
 pub mod poll;
 pub mod push;
 pub mod rooms;
+pub mod served;
 
 use serde_json::Value;
 use std::net::SocketAddr;
