@@ -11,7 +11,8 @@ use std::time::Instant;
 use touchline_harness::process;
 use touchline_simulator::Options;
 
-const SECRET: &str = "correct horse";
+/// What publishers show.
+pub const SECRET: &str = "correct horse";
 
 /// A daemon with a gateway for readers and publishers, its matches live.
 pub struct Served {
@@ -58,6 +59,18 @@ impl Served {
         Peer::start(&format!("http://{}{query}", self.readers), transports, auth)
     }
 
+    pub fn get(&self, target: &str, headers: &str) -> Reply {
+        let head = format!("GET {target} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n{headers}\r\n");
+        ask_bytes(self.readers, head.as_bytes()).unwrap_or_else(|| panic!("{target}: no answer"))
+    }
+
+    /// The body of a good answer.
+    pub fn json(&self, target: &str) -> Value {
+        let reply = self.get(target, "");
+        assert_eq!(reply.status, 200, "{target}: {reply:?}");
+        serde_json::from_str(&reply.body).expect("JSON")
+    }
+
     pub fn publish(&self, target: &str, headers: &str, body: &str) -> (u16, String) {
         let length = body.len();
         let request = format!(
@@ -82,19 +95,52 @@ pub fn authorized(more: &str) -> String {
     format!("Authorization: Bearer {SECRET}\r\n{more}")
 }
 
+/// An answer of HTTP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    pub status: u16,
+    pub head: String,
+    pub body: String,
+}
+
+impl Reply {
+    /// The value of a header, by its name as it is written.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+    }
+}
+
 /// Status and body of the answer to a request on a connection of its own.
 pub fn ask(address: SocketAddr, request: &str) -> (u16, String) {
-    let mut socket = TcpStream::connect(address).unwrap();
-    socket.set_read_timeout(Some(ANSWER)).unwrap();
-    // One that is refused by its head is not read to its end.
-    let _ = socket.write_all(request.as_bytes());
+    let reply = ask_bytes(address, request.as_bytes()).unwrap_or_else(|| panic!("no answer to {request}"));
+    (reply.status, reply.body)
+}
+
+/// What comes for these bytes until the server closes; `None`: it closes without a word.
+pub fn ask_bytes(address: SocketAddr, request: &[u8]) -> Option<Reply> {
+    let mut socket = TcpStream::connect(address).expect("the gateway listens");
+    socket.set_read_timeout(Some(ANSWER)).expect("a time limit");
+    socket.set_write_timeout(Some(ANSWER)).expect("a time limit");
+    // Who refuses a request closes before all of it is sent.
+    let _ = socket.write_all(request);
+    read_reply(&mut socket)
+}
+
+/// What comes until the server closes.
+pub fn read_reply(socket: &mut TcpStream) -> Option<Reply> {
     let mut bytes = Vec::new();
+    // A server that closes on a client that still sends may reset the connection behind its answer.
     if let Err(error) = socket.read_to_end(&mut bytes) {
-        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset, "neither an answer nor a close in time");
     }
-    let text = String::from_utf8(bytes).unwrap();
-    let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{text:?}"));
-    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+    let text = String::from_utf8(bytes).expect("text");
+    if text.is_empty() {
+        return None;
+    }
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("half an answer: {text:?}"));
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+    let status = status.unwrap_or_else(|| panic!("no status: {head}"));
+    Some(Reply { status, head: head.to_owned(), body: body.to_owned() })
 }
 
 /// The client that others wrote; it prints what it hears.

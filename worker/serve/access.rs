@@ -106,6 +106,7 @@ impl Access {
             | Route::Events { .. }
             | Route::Pool
             | Route::Metrics
+            | Route::OpenApi
             | Route::Health
             | Route::Ready
             | Route::Preflight => {}

@@ -34,6 +34,7 @@ mod socket_io;
 mod sockets;
 
 pub use error::ServeError;
+pub use http::{Reading, read_in_pieces};
 
 use access::Access;
 use ask::Threads;

@@ -46,6 +46,7 @@ impl Gateway {
         match route {
             Route::Page(file) => Ok(Some(page::answer(file))),
             Route::Preflight => Ok(Some(Answer::text(Status::NoContent, ""))),
+            Route::OpenApi => Ok(Some(http::openapi::answer())),
             Route::Health => Ok(Some(Answer::text(Status::Ok, "ok\n"))),
             Route::Ready => Ok(Some(self.ready())),
             Route::Matches => self.matches().map(Some),

@@ -22,5 +22,6 @@ mod verdict;
 mod tests;
 
 pub use plan::{Plan, SourceIndex, SourcePlan};
+pub use round::next_page;
 pub use schedule::{Number, Schedule, Told, Wanted};
 pub use source::Poll;

@@ -154,11 +154,19 @@ fn next(
         PageBy::Number => Ok(Some(At::Value((pages + 1).to_string()))),
         PageBy::Offset => Ok(Some(At::Value(offset.saturating_add(count as u64).to_string()))),
         PageBy::Cursor => Ok(json::find(body, &page.next).and_then(json::text).map(At::Value)),
-        PageBy::Link => match link.and_then(next_link) {
-            None => Ok(None),
-            Some(to) => same_server(base, to).map(|url| Some(At::Link(url))),
-        },
+        PageBy::Link => {
+            let url = link.and_then(|link| next_page(base, link)).transpose()?;
+            Ok(url.map(At::Link))
+        }
     }
+}
+
+/// The url that a Link header names as the next page of what `base` answered with. Public for a fuzz target.
+///
+/// # Errors
+/// It is at another server.
+pub fn next_page(base: &str, link: &str) -> Option<Result<String, String>> {
+    next_link(link).map(|to| same_server(base, to))
 }
 
 /// The target of rel="next" in a Link header (RFC 8288).

@@ -21,3 +21,4 @@ mod tests;
 
 pub use connection::Connection;
 pub use plan::Plan;
+pub use search::find;

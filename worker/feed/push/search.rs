@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 use touchline_common::config::{Pointer, PointerStep};
 
-pub(super) type Span = Range<usize>;
+pub type Span = Range<usize>;
 
 /// Items of one message at most: a small item takes less than what is noted of it.
 pub(super) const ELEMENTS_MAX: usize = 100_000;
@@ -82,6 +82,14 @@ impl Search {
         cursor.skip_space();
         if cursor.at == cursor.text.len() { Ok(()) } else { Err(Malformed) }
     }
+}
+
+/// Where the values stand that these pointers lead to, in their order; `None`: the text is malformed. Public for a fuzz target.
+pub fn find(text: &[u8], pointers: &[Pointer]) -> Option<Vec<Option<Span>>> {
+    let (mut search, mut found) = (Search::default(), Found::default());
+    let slots: Vec<Slot> = pointers.iter().map(|pointer| search.add(pointer)).collect();
+    search.run(text, 0..text.len(), &mut found).ok()?;
+    Some(slots.into_iter().map(|slot| found.get(slot)).collect())
 }
 
 impl Node {
@@ -306,11 +314,9 @@ mod tests {
     use serde_json::Value;
 
     fn found<'t>(text: &'t str, pointers: &[&str]) -> Option<Vec<Option<&'t str>>> {
-        let mut search = Search::default();
-        let slots: Vec<Slot> = pointers.iter().map(|pointer| search.add(&pointer.parse().unwrap())).collect();
-        let mut found = Found::default();
-        search.run(text.as_bytes(), 0..text.len(), &mut found).ok()?;
-        Some(slots.into_iter().map(|slot| found.get(slot).and_then(|span| text.get(span))).collect())
+        let pointers: Vec<Pointer> = pointers.iter().map(|pointer| pointer.parse().unwrap()).collect();
+        let spans = find(text.as_bytes(), &pointers)?;
+        Some(spans.into_iter().map(|span| span.and_then(|span| text.get(span))).collect())
     }
 
     #[test]

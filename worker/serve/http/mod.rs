@@ -6,6 +6,8 @@
 mod answer;
 mod body;
 mod date;
+pub(super) mod openapi;
+mod reading;
 mod request;
 mod route;
 #[cfg(test)]
@@ -14,5 +16,6 @@ mod tests;
 pub(super) use answer::{Answer, Body, ContentType, For, Status, stream_head};
 pub(super) use body::{BodyLength, BodyReader};
 pub(super) use date::Clock;
+pub use reading::{Reading, read_in_pieces};
 pub(super) use request::{BadRequest, HEAD_LIMIT, Method, Request, decode_form, parse};
 pub(super) use route::{PageFile, Publisher, Route, Side, Wanted, body_limit, publisher_route, route};

@@ -69,6 +69,8 @@ pub(in crate::serve) enum Route {
     },
     Pool,
     Metrics,
+    /// What may be asked, for programs.
+    OpenApi,
     /// Whether this process serves.
     Health,
     /// Whether it has documents to serve.
@@ -96,7 +98,7 @@ impl Route {
     /// Whether anybody may ask it, even where readers must have a token: it shows nothing of the matches.
     pub(in crate::serve) fn is_open(&self) -> bool {
         match self {
-            Route::Page(_) | Route::Health | Route::Ready | Route::Preflight => true,
+            Route::Page(_) | Route::OpenApi | Route::Health | Route::Ready | Route::Preflight => true,
             Route::Matches
             | Route::Match(_)
             | Route::Odds { .. }
@@ -110,6 +112,21 @@ impl Route {
         }
     }
 }
+
+type Lead = fn(&Request) -> Result<Route, Answer>;
+
+/// Where a path that has no names in it leads. The OpenAPI document describes each.
+pub(super) const FIXED: [(&str, Lead); 9] = [
+    ("/healthz", |_| Ok(Route::Health)),
+    ("/readyz", |_| Ok(Route::Ready)),
+    ("/metrics", |_| Ok(Route::Metrics)),
+    ("/api/openapi.json", |_| Ok(Route::OpenApi)),
+    ("/api/pool", |_| Ok(Route::Pool)),
+    ("/api/matches", |_| Ok(Route::Matches)),
+    ("/api/events", events),
+    ("/stream", |request| live(request, Framing::EventStream)),
+    ("/ws", |request| live(request, Framing::WebSocket)),
+];
 
 /// Where a request leads.
 ///
@@ -128,16 +145,8 @@ pub(in crate::serve) fn route(request: &Request) -> Result<Route, Answer> {
     if let Some(file) = PageFile::at(&request.path) {
         return Ok(Route::Page(file));
     }
-    match request.path.as_str() {
-        "/healthz" => return Ok(Route::Health),
-        "/readyz" => return Ok(Route::Ready),
-        "/metrics" => return Ok(Route::Metrics),
-        "/api/pool" => return Ok(Route::Pool),
-        "/api/matches" => return Ok(Route::Matches),
-        "/api/events" => return events(request),
-        "/stream" => return live(request, Framing::EventStream),
-        "/ws" => return live(request, Framing::WebSocket),
-        _ => {}
+    if let Some((_, lead)) = FIXED.iter().find(|(path, _)| *path == request.path) {
+        return lead(request);
     }
     let name = request.path.strip_prefix("/api/matches/").ok_or_else(nowhere)?;
     match name.rsplit_once('/') {
