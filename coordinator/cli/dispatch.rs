@@ -2,6 +2,7 @@
 
 use super::ask::{Daemon, arguments, config_file};
 use super::dissect::{Filter, dissect};
+use super::feed_new::feed_new;
 use super::generate;
 use super::options::{DemoOptions, DemoSink, Keep, OutputFormat};
 use super::output::{Audience, Failure, Outcome, Printer, settle, usage_line};
@@ -186,6 +187,10 @@ fn dispatch(matches: &ArgMatches, commands: &dyn Commands, out: &mut Printer<'_>
             dissect(text(matches, "file"), filter, output(matches), out)
         }
         "replay" => replay(matches, output(matches), out),
+        "feed" => match matches.subcommand() {
+            Some(("new", matches)) => feed_new(matches, output(matches), out),
+            Some(_) | None => Err(Failure::new(Code::Usage, "expected `feed new`")),
+        },
         _ => operate(name, matches, out),
     }
 }

@@ -39,6 +39,7 @@ const CONTRACT: &[(&str, Built)] = &[
     ("events", Built::Yes),
     ("odds", Built::Yes),
     ("probe", Built::Yes),
+    ("feed", Built::Yes),
     ("health", Built::Yes),
     ("drain", Built::Yes),
     ("move", Built::Yes),
@@ -256,6 +257,7 @@ fn every_built_verb_is_carried_out() {
         let inner: Vec<&[&str]> = match *verb {
             "log" => vec![&["level", "info"], &["reopen"]],
             "sink" => vec![&["rewind", "redis", "--since", "7"]],
+            "feed" => vec![&["new", "--url", "ws://127.0.0.1:1/"]],
             "drain" => vec![&["1"]],
             "move" => vec![&["inplay/7", "3"]],
             "rebalance" => vec![&[], &["--dry-run"]],
