@@ -177,7 +177,10 @@ fn dispatch(matches: &ArgMatches, commands: &dyn Commands, out: &mut Printer<'_>
         "probe" => {
             let path = config_file(matches)?;
             match Config::load(&path) {
-                Ok(config) => probe(&config, text(matches, "feed"), output(matches), out),
+                Ok(config) => {
+                    let (feed, messages) = (text(matches, "feed"), whole(matches, "messages"));
+                    probe(&config, feed, messages, output(matches), out)
+                }
                 Err(errors) => refuse(&errors, output(matches), out),
             }
         }

@@ -50,7 +50,10 @@ pub(super) fn of(verb: &str) -> &'static [Example] {
             ("events --match live/21396 --type comment,gift --follow", "what is said in a room"),
         ],
         "odds" => &[("odds inplay/7", "all odds of a match"), ("odds 7 --follow", "new odds as they happen")],
-        "probe" => &[("probe inplay", "test the feed inplay of the configuration")],
+        "probe" => &[
+            ("probe inplay", "test the feed inplay of the configuration"),
+            ("probe prices --messages 50", "show what was made of 50 messages of a push server"),
+        ],
         "feed" | "new" => &[
             ("feed new", "ask for all it needs, and print a configuration"),
             (

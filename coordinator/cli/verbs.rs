@@ -5,7 +5,7 @@
 //! `examples`.
 
 use super::examples;
-use super::parser::{address, burst, count, duration, message_type, number, whole};
+use super::parser::{address, burst, count, duration, message_type, number, shown, whole};
 use clap::builder::{PossibleValue, PossibleValuesParser, ValueParser};
 use clap::{Arg, ArgAction, Command, value_parser};
 use std::path::PathBuf;
@@ -388,7 +388,16 @@ fn verbs() -> [Command; 34] {
         verb(
             "probe",
             "Connect to a feed step by step and report problems",
-            [required("feed", "FEED", "The feed's name")],
+            [
+                required("feed", "FEED", "The feed's name"),
+                numeric(
+                    "messages",
+                    "N",
+                    shown,
+                    "Messages of a push server that are shown with what was made of them, at most 1000",
+                )
+                .default_value("8"),
+            ],
         ),
         feed(),
         verb("health", "Exit with 0 if healthy, 1 if degraded; print the reasons", []),
