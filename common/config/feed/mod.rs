@@ -104,6 +104,7 @@ section! {
         +
         /// Of kinds `rooms` and `push`.
         beats: HeartbeatConfig,
+        +
         /// Of kinds `poll` and `push`.
         secret_headers: SecretHeaders,
     }

@@ -127,7 +127,7 @@ pub(super) struct Guess {
     pub(super) greeting: Option<When>,
     pub(super) accepted: Option<When>,
     pub(super) sequence: Noted<Option<merging::Sequence>>,
-    pub(super) merge: Noted<merging::Merge>,
+    pub(super) merge: Noted<merging::Deltas>,
     pub(super) reading: Vec<(&'static str, String)>,
 }
 
@@ -417,18 +417,17 @@ fn control(messages: &[&Value], others: &[&Value], known: &Known<'_>) -> Option<
             continue;
         }
         let rank = (rank(at.name(), &ANSWER), at.0.len());
-        let there = |message: &&Value| at.find(message);
         if word(value).is_some() {
             let all: Option<BTreeSet<String>> =
-                messages.iter().map(|message| there(message).and_then(word).map(str::to_owned)).collect();
+                messages.iter().map(|message| at.find(message).and_then(word).map(str::to_owned)).collect();
             let Some(all) = all.filter(|all| all.len() <= 3) else { continue };
             let is_other =
-                |message: &&Value| there(message).and_then(word).is_some_and(|word| all.contains(word));
+                |message: &&Value| at.find(message).and_then(word).is_some_and(|word| all.contains(word));
             if !others.iter().any(is_other) {
                 words.push((rank, When { is: quoted(&all), at, of: Of::Message }));
             }
-        } else if messages.iter().all(|message| there(message).is_some())
-            && !others.iter().any(|message| there(message).is_some())
+        } else if messages.iter().all(|message| at.find(message).is_some())
+            && !others.iter().any(|message| at.find(message).is_some())
         {
             members.push((rank, When { at, is: Vec::new(), of: Of::Message }));
         }
@@ -443,13 +442,15 @@ fn each_ignored(messages: &[&Value], rest: &[&Value], known: &Known<'_>, items: 
     for message in messages {
         let Some(when) = control(&[*message], rest, known) else { continue };
         let when = if items.is_some() { when } else { When { of: Of::Item, ..when } };
+        if found.contains(&when) {
+            continue;
+        }
         match found.iter_mut().find(|known| known.at == when.at && !known.is.is_empty()) {
             Some(known) => {
                 let new: Vec<String> = when.is.into_iter().filter(|word| !known.is.contains(word)).collect();
                 known.is.extend(new);
             }
-            None if !found.contains(&when) => found.push(when),
-            None => {}
+            None => found.push(when),
         }
     }
     found

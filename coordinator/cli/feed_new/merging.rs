@@ -61,7 +61,7 @@ pub(super) enum Rule {
 
 /// What a delta does.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Merge {
+pub(super) enum Deltas {
     Replace,
     Merge,
     Patch,
@@ -125,26 +125,26 @@ fn whole(value: &Value) -> Option<u64> {
 }
 
 /// What the recorded deltas do to the recorded snapshots.
-pub(super) fn merge(all: &[Item<'_>], body: Option<&Way>) -> Noted<Merge> {
+pub(super) fn merge(all: &[Item<'_>], body: Option<&Way>) -> Noted<Deltas> {
     let bodies = |said: Said| -> Vec<&Value> {
         let of = all.iter().filter(|one| one.said == said);
         of.filter_map(|one| body.map_or(Some(one.item), |body| body.find(one.item))).collect()
     };
     let (snapshots, deltas) = (bodies(Said::Snapshot), bodies(Said::Delta));
     if deltas.is_empty() {
-        return Noted { guess: Merge::Replace, note: "no delta was recorded" };
+        return Noted { guess: Deltas::Replace, note: "no delta was recorded" };
     }
     if deltas.iter().all(|delta| is_patch(delta)) {
-        return Noted { guess: Merge::Patch, note: "deltas are lists of operations (RFC 6902)" };
+        return Noted { guess: Deltas::Patch, note: "deltas are lists of operations (RFC 6902)" };
     }
     let Some(snapshot) = snapshots.first() else {
         return Noted {
-            guess: Merge::Replace,
+            guess: Deltas::Replace,
             note: "no snapshot was recorded: say what a delta does to one",
         };
     };
     if deltas.iter().all(|delta| has_all(snapshot, delta)) {
-        return Noted { guess: Merge::Replace, note: "deltas have all that a snapshot has" };
+        return Noted { guess: Deltas::Replace, note: "deltas have all that a snapshot has" };
     }
     let bodies: Vec<&Value> = snapshots.iter().chain(&deltas).copied().collect();
     if let Some(keyed) = keyed(&bodies, &deltas) {
@@ -153,7 +153,7 @@ pub(super) fn merge(all: &[Item<'_>], body: Option<&Way>) -> Noted<Merge> {
     }
     let note =
         "deltas have some members of a snapshot; if null is a value and does not remove, say \"deep-merge\"";
-    Noted { guess: Merge::Merge, note }
+    Noted { guess: Deltas::Merge, note }
 }
 
 /// A list of operations of RFC 6902.
@@ -178,7 +178,7 @@ fn flag_like(value: &Value) -> bool {
 }
 
 /// The member by which items of arrays are known, if a delta has arrays of such items.
-fn keyed(bodies: &[&Value], deltas: &[&Value]) -> Option<Merge> {
+fn keyed(bodies: &[&Value], deltas: &[&Value]) -> Option<Deltas> {
     let arrays: Vec<&Vec<Value>> = bodies.iter().flat_map(|body| arrays(body)).collect();
     let of_objects: Vec<Vec<&Map<String, Value>>> = arrays
         .iter()
@@ -206,9 +206,9 @@ fn keyed(bodies: &[&Value], deltas: &[&Value]) -> Option<Merge> {
             .unwrap_or_default()
     };
     match key {
-        Some(key) => Some(Merge::Keyed { key: key.to_owned(), amount: amount(key) }),
+        Some(key) => Some(Deltas::Keyed { key: key.to_owned(), amount: amount(key) }),
         // Any member does: pairs are known by their first item.
-        None if has_pairs => Some(Merge::Keyed { key: "id".to_owned(), amount: String::new() }),
+        None if has_pairs => Some(Deltas::Keyed { key: "id".to_owned(), amount: String::new() }),
         None => None,
     }
 }

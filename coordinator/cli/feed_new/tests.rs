@@ -1,5 +1,5 @@
 use super::guess::{Known, Of, guess};
-use super::merging::{Merge, Rule, number_member};
+use super::merging::{Deltas, Rule, number_member};
 use super::recorded::{Recorded, Said};
 use super::text::{Answers, configuration};
 use super::*;
@@ -147,13 +147,13 @@ fn other_shapes() {
     let both = r#"{"data":{"A":{"p":1,"q":2}}}"#;
     let found = of(&[(Said::Snapshot, both), (Said::Delta, both)], &known("A")).unwrap();
     assert_eq!(found.items.unwrap().to_string(), "/data");
-    assert_eq!((found.topic.guess, found.merge.guess, found.snapshot.guess), (None, Merge::Replace, None));
+    assert_eq!((found.topic.guess, found.merge.guess, found.snapshot.guess), (None, Deltas::Replace, None));
     // An array of one as the body, a word of the message, objects with an amount.
     let snapshot = r#"{"arg":{"symbol":"A"},"action":"all","data":[{"u":4,"b":[{"price":1,"size":2},{"price":2,"size":3}]}]}"#;
     let delta = r#"{"arg":{"symbol":"A"},"action":"some","data":[{"u":6,"b":[{"price":1,"size":0}]}]}"#;
     let found = of(&[(Said::Snapshot, snapshot), (Said::Delta, delta)], &known("A")).unwrap();
     assert_eq!(found.body.unwrap().to_string(), "/data/0");
-    assert_eq!(found.merge.guess, Merge::Keyed { key: "price".into(), amount: "size".into() });
+    assert_eq!(found.merge.guess, Deltas::Keyed { key: "price".into(), amount: "size".into() });
     let sequence = found.sequence.guess.unwrap();
     assert_eq!((sequence.at.to_string().as_str(), &sequence.rule), ("/data/0/u", &Rule::Rising));
     assert_eq!(

@@ -1,7 +1,7 @@
 //! What was guessed and answered, as the text of a configuration with a comment on each guess. Pure.
 
 use super::guess::{Answer, Guess, Known, Noted, Of, When, guess};
-use super::merging::{Merge, Rule, number_member};
+use super::merging::{Deltas, Rule, number_member};
 use super::recorded::Recorded;
 use std::fmt::Write as _;
 
@@ -143,11 +143,11 @@ fn deltas(guess: &Guess, out: &mut Text) {
     let Noted { guess: merge, note } = &guess.merge;
     out.comment(note);
     let merge = match merge {
-        Merge::Replace => "\"replace\"".to_owned(),
-        Merge::Merge => "\"merge\"".to_owned(),
-        Merge::Patch => "\"patch\"".to_owned(),
-        Merge::Keyed { key, amount } if amount.is_empty() => format!("{{ key = {} }}", quoted(key)),
-        Merge::Keyed { key, amount } => format!("{{ key = {}, amount = {} }}", quoted(key), quoted(amount)),
+        Deltas::Replace => "\"replace\"".to_owned(),
+        Deltas::Merge => "\"merge\"".to_owned(),
+        Deltas::Patch => "\"patch\"".to_owned(),
+        Deltas::Keyed { key, amount } if amount.is_empty() => format!("{{ key = {} }}", quoted(key)),
+        Deltas::Keyed { key, amount } => format!("{{ key = {}, amount = {} }}", quoted(key), quoted(amount)),
     };
     out.key("merge", &merge);
     let Noted { guess: sequence, note } = &guess.sequence;
@@ -210,7 +210,7 @@ fn pointer(way: &super::recorded::Way) -> String {
 
 /// A text as TOML has it: as it is, where that can be.
 fn quoted(text: &str) -> String {
-    let is_plain = !text.chars().any(|c| c.is_control());
+    let is_plain = !text.chars().any(char::is_control);
     if is_plain && !text.contains(['"', '\\']) {
         return format!("\"{text}\"");
     }
