@@ -276,7 +276,7 @@ fn every_built_verb_is_carried_out() {
             let ran = touchline(&args);
             assert!(!ran.err.contains("not in this build"), "{args:?}: {}", ran.err);
             let expected = match *verb {
-                "run" | "check" | "probe" | "replay" => Code::Usage,
+                "run" | "check" | "probe" | "replay" | "feed" => Code::Usage,
                 "dissect" => Code::Failed,
                 "demo" | "simulate" | "completions" | "man" => Code::Done,
                 _ => Code::NotRunning,

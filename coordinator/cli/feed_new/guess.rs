@@ -322,10 +322,11 @@ impl Kinds<'_, '_> {
                 found.push((rank(at.name(), &KIND), of, at, whole, part));
             }
         }
-        // A word under an unusual name may be chance, unless several deltas have the same.
+        // A word under an unusual name may be chance, or a token, unless several deltas have the same.
         let several = self.all.iter().filter(|one| one.said == Said::Delta).count() > 1;
-        let usual = |(rank, ..): &&(usize, Of, Way, BTreeSet<String>, BTreeSet<String>)| {
-            *rank < KIND.len() || several
+        let is_one = |words: &BTreeSet<String>| words.len() == 1 && words.iter().all(|word| is_plain(word));
+        let usual = |(rank, _, _, whole, part): &&(usize, Of, Way, BTreeSet<String>, BTreeSet<String>)| {
+            *rank < KIND.len() || (several && is_one(whole) && is_one(part))
         };
         let (_, of, at, whole, part) = found.iter().filter(usual).min_by_key(|(rank, ..)| *rank)?;
         let when = |words: &BTreeSet<String>| When { at: at.clone(), is: quoted(words), of: *of };
@@ -367,7 +368,8 @@ impl Kinds<'_, '_> {
                 let there = at.find(one.at(of)).and_then(word);
                 one.said != Said::Removed && there.is_some_and(|there| words.contains(there))
             };
-            if !self.all.iter().any(other) {
+            let is_usual = rank(at.name(), &KIND) < KIND.len();
+            if (is_usual || words.iter().all(|word| is_plain(word))) && !self.all.iter().any(other) {
                 found.push((rank(at.name(), &KIND), When { is: quoted(&words), at, of }));
             }
         }
@@ -402,6 +404,11 @@ impl Item<'_> {
     }
 }
 
+/// Tokens mostly have digits.
+fn is_plain(word: &str) -> bool {
+    !word.bytes().any(|byte| byte.is_ascii_digit())
+}
+
 /// Words as they are written in the configuration.
 fn quoted(words: &BTreeSet<String>) -> Vec<String> {
     words.iter().map(|word| format!("\"{word}\"")).collect()
@@ -416,11 +423,16 @@ fn control(messages: &[&Value], others: &[&Value], known: &Known<'_>) -> Option<
         if !at.is_of_members() || at.0.is_empty() || known.is_topic(value) {
             continue;
         }
-        let rank = (rank(at.name(), &ANSWER), at.0.len());
+        let (answer, kind) = (rank(at.name(), &ANSWER), rank(at.name(), &KIND));
+        let is_usual = answer < ANSWER.len() || kind < KIND.len();
+        let rank = (if answer < ANSWER.len() { answer } else { answer + kind }, at.0.len());
         if word(value).is_some() {
             let all: Option<BTreeSet<String>> =
                 messages.iter().map(|message| at.find(message).and_then(word).map(str::to_owned)).collect();
-            let Some(all) = all.filter(|all| all.len() <= 3) else { continue };
+            let is_telling = |all: &BTreeSet<String>| {
+                all.len() <= 3 && (is_usual || all.iter().all(|word| is_plain(word)))
+            };
+            let Some(all) = all.filter(is_telling) else { continue };
             let is_other =
                 |message: &&Value| at.find(message).and_then(word).is_some_and(|word| all.contains(word));
             if !others.iter().any(is_other) {
