@@ -184,6 +184,7 @@ struct Failure {
 impl Probe<'_> {
     fn run(&mut self) {
         if let Err(Failure { step, found, advice }) = self.take_steps() {
+            self.report_messages();
             self.report(step, Outcome::Failed, found, advice);
         }
         self.source.close();
@@ -362,7 +363,6 @@ impl Probe<'_> {
             Some(why) => format!("{}: {why}", missing(topics)),
             None => missing(topics),
         };
-        self.report_messages();
         if self.feed.kind == FeedKind::Push && self.made.is_empty() {
             found.push_str("; nothing came but answers and what is `ignored`");
         }

@@ -223,6 +223,25 @@ fn thinned_deltas_without_numbers_are_repaired_by_audits() {
 }
 
 #[test]
+fn a_probe_shows_as_many_messages_as_asked_for_and_names_the_pointers_that_lead_nowhere() {
+    let site = PushSite::live(&options(Dialect::Scores));
+    let probe = |file: &str, messages: &str| {
+        let args = ["probe", "scores", "--messages", messages, "--config", file];
+        String::from_utf8(process::run(site.path(), &args).stdout).unwrap()
+    };
+    let shown = |printed: &str| printed.lines().filter(|line| line.starts_with("message ")).count();
+    for count in [3, 25] {
+        let printed = probe("touchline.toml", &count.to_string());
+        assert_eq!(shown(&printed), count, "{printed}");
+        assert!(printed.contains("a snapshot of 'game-") && printed.contains("score.home = "), "{printed}");
+    }
+    let text = std::fs::read_to_string(site.file("touchline.toml")).unwrap();
+    std::fs::write(site.file("wrong.toml"), text.replace("body = \"/data\"", "body = \"/dat\"")).unwrap();
+    let printed = probe("wrong.toml", "8");
+    assert!(printed.contains("body = \"/dat\": there are ") && printed.contains("check `body`"), "{printed}");
+}
+
+#[test]
 fn subscriptions_keep_to_the_rate_that_the_server_allows() {
     let options = PushOptions { topics: 100, cap: 50, subscribes_per_s: Some(12), ..options(Dialect::Books) };
     let site = PushSite::start_with(&options, |text| {
