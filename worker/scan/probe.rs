@@ -458,7 +458,7 @@ impl Probe<'_> {
         let Probe { source, trees, seen, made, follows, .. } = self;
         let mut permit_needed = false;
         while let Some(event) = source.next_event(now) {
-            let taken = made.is_wanting().then(|| Taken::of(&event)).flatten();
+            let taken = made.is_wanting().then(|| Taken::of(&event, &follows.list_topic)).flatten();
             match event {
                 Event::Connection(ConnectionEvent::PermitNeeded) => permit_needed = true,
                 Event::Connection(ConnectionEvent::Connected) => seen.connected = true,

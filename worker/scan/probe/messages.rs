@@ -33,13 +33,16 @@ pub(super) struct Taken {
 }
 
 impl Taken {
-    /// None of what is no message.
-    pub(super) fn of(event: &Event<'_>) -> Option<Taken> {
+    /// None of what is no message. What the topic `list` has is no match.
+    pub(super) fn of(event: &Event<'_>, list: &str) -> Option<Taken> {
         let of = |what: &str, topic: &[u8], body: &[u8]| {
             format!("{what} of '{}', {} bytes", topic.escape_ascii(), body.len())
         };
         let (what, looked) = match event {
-            Event::Snapshot { topic, body } => (of("a snapshot", topic, body), Some(Looked::Document)),
+            Event::Snapshot { topic, body } => {
+                let looked = if *topic == list.as_bytes() { Looked::Item } else { Looked::Document };
+                (of("a snapshot", topic, body), Some(looked))
+            }
             // A delta may have any part of a document.
             Event::Delta { topic, body } => (of("a delta", topic, body), Some(Looked::Item)),
             Event::Removed { topic } => (format!("the end of '{}'", topic.escape_ascii()), None),
