@@ -105,14 +105,16 @@ impl FeedConfig {
                 Err((key, format!("{name}: {place}")))
             }
         };
-        let env = self.poll.headers_env.iter().map(|(name, env)| read("headers_env", name, env, ""));
-        let file = self.poll.headers_file.iter().map(|(name, file)| read("headers_file", name, "", file));
+        let env =
+            self.secret_headers.headers_env.iter().map(|(name, env)| read("headers_env", name, env, ""));
+        let file =
+            self.secret_headers.headers_file.iter().map(|(name, file)| read("headers_file", name, "", file));
         env.chain(file).collect()
     }
 
     fn all_headers(&self) -> BTreeMap<&str, &str> {
         let written = self.headers.expose().iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        let secret = self.poll.secret_headers.iter().map(|(name, value)| (name.as_str(), value.expose()));
+        let secret = self.secret_headers.values.iter().map(|(name, value)| (name.as_str(), value.expose()));
         written.chain(secret).collect()
     }
 }

@@ -2,6 +2,7 @@
 
 use super::ask::{Daemon, arguments, config_file};
 use super::dissect::{Filter, dissect};
+use super::feed_new::feed_new;
 use super::generate;
 use super::options::{DemoOptions, DemoSink, Keep, OutputFormat};
 use super::output::{Audience, Failure, Outcome, Printer, settle, usage_line};
@@ -176,7 +177,10 @@ fn dispatch(matches: &ArgMatches, commands: &dyn Commands, out: &mut Printer<'_>
         "probe" => {
             let path = config_file(matches)?;
             match Config::load(&path) {
-                Ok(config) => probe(&config, text(matches, "feed"), output(matches), out),
+                Ok(config) => {
+                    let (feed, messages) = (text(matches, "feed"), whole(matches, "messages"));
+                    probe(&config, feed, messages, output(matches), out)
+                }
                 Err(errors) => refuse(&errors, output(matches), out),
             }
         }
@@ -186,6 +190,10 @@ fn dispatch(matches: &ArgMatches, commands: &dyn Commands, out: &mut Printer<'_>
             dissect(text(matches, "file"), filter, output(matches), out)
         }
         "replay" => replay(matches, output(matches), out),
+        "feed" => match matches.subcommand() {
+            Some(("new", matches)) => feed_new(matches, output(matches), out),
+            Some(_) | None => Err(Failure::new(Code::Usage, "expected `feed new`")),
+        },
         _ => operate(name, matches, out),
     }
 }

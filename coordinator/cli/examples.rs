@@ -50,7 +50,17 @@ pub(super) fn of(verb: &str) -> &'static [Example] {
             ("events --match live/21396 --type comment,gift --follow", "what is said in a room"),
         ],
         "odds" => &[("odds inplay/7", "all odds of a match"), ("odds 7 --follow", "new odds as they happen")],
-        "probe" => &[("probe inplay", "test the feed inplay of the configuration")],
+        "probe" => &[
+            ("probe inplay", "test the feed inplay of the configuration"),
+            ("probe prices --messages 50", "show what was made of 50 messages of a push server"),
+        ],
+        "feed" | "new" => &[
+            ("feed new", "ask for all it needs, and print a configuration"),
+            (
+                "feed new --url wss://push.example/ws --topics A,B --subscribe {TOPICS} --snapshot whole.json --delta deltas.jsonl",
+                "from recorded messages",
+            ),
+        ],
         "health" => &[("health", "for a monitoring system: the exit code is the result")],
         "drain" => &[
             ("drain 3", "move the matches of worker 3 to others, then stop it; at most 60s"),

@@ -8,6 +8,7 @@ mod ask;
 mod dispatch;
 mod dissect;
 mod examples;
+mod feed_new;
 mod generate;
 mod kinds;
 mod options;

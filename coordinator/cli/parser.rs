@@ -39,6 +39,12 @@ pub(super) fn count(text: &str) -> Result<u64, String> {
     count.ok_or_else(|| "expected a whole number of at least 1".to_owned())
 }
 
+/// How many of something are shown.
+pub(super) fn shown(text: &str) -> Result<u64, String> {
+    let count = count(text).ok().filter(|count| *count <= 1_000);
+    count.ok_or_else(|| "expected a whole number of 1 to 1000".to_owned())
+}
+
 pub(super) fn number(text: &str) -> Result<f64, String> {
     let number = text.parse::<f64>().ok().filter(|number| number.is_finite() && *number >= 0.0);
     number.ok_or_else(|| "expected a number of at least 0".to_owned())

@@ -11,7 +11,13 @@ use touchline_common::config::Config;
 use touchline_common::logging::{self, Target, Who};
 use touchline_worker::scan::probe::{self, Finding, Probed};
 
-pub(super) fn probe(config: &Config, name: &str, format: OutputFormat, out: &mut Printer<'_>) -> Outcome {
+pub(super) fn probe(
+    config: &Config,
+    name: &str,
+    messages: usize,
+    format: OutputFormat,
+    out: &mut Printer<'_>,
+) -> Outcome {
     let config = &resolved(config, name)?;
     let Some(feed) = config.feed.iter().find(|feed| feed.name == name) else {
         let known: Vec<&str> = config.feed.iter().map(|feed| feed.name.as_str()).collect();
@@ -21,7 +27,7 @@ pub(super) fn probe(config: &Config, name: &str, format: OutputFormat, out: &mut
     // What the worker's parts have to say beside the steps; no other log is set up here.
     let _ = logging::init(Who::Coordinator, "warn", config.log.format, Target::Stderr);
     let mut failure = None;
-    let tried = probe::probe(config, feed, &mut |finding| {
+    let tried = probe::probe(config, feed, messages, &mut |finding| {
         if failure.is_none() {
             failure = print(&finding, format, out).err();
         }
@@ -45,7 +51,7 @@ fn resolved(config: &Config, name: &str) -> Result<Config, Failure> {
     for feed in config.feed.iter_mut().filter(|feed| feed.name == name) {
         feed.password = feed.read_password().map_err(|error| wrong(format!("the password: {error}")))?;
         let headers = feed.read_headers().map_err(|(key, error)| wrong(format!("{key}: {error}")))?;
-        feed.poll.secret_headers = headers;
+        feed.secret_headers.values = headers;
     }
     let text = config.to_child_json().map_err(wrong)?;
     Config::from_child_json(&text).map_err(wrong)

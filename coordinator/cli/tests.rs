@@ -39,6 +39,7 @@ const CONTRACT: &[(&str, Built)] = &[
     ("events", Built::Yes),
     ("odds", Built::Yes),
     ("probe", Built::Yes),
+    ("feed", Built::Yes),
     ("health", Built::Yes),
     ("drain", Built::Yes),
     ("move", Built::Yes),
@@ -256,6 +257,7 @@ fn every_built_verb_is_carried_out() {
         let inner: Vec<&[&str]> = match *verb {
             "log" => vec![&["level", "info"], &["reopen"]],
             "sink" => vec![&["rewind", "redis", "--since", "7"]],
+            "feed" => vec![&["new", "--url", "ws://127.0.0.1:1/"]],
             "drain" => vec![&["1"]],
             "move" => vec![&["inplay/7", "3"]],
             "rebalance" => vec![&[], &["--dry-run"]],
@@ -274,7 +276,7 @@ fn every_built_verb_is_carried_out() {
             let ran = touchline(&args);
             assert!(!ran.err.contains("not in this build"), "{args:?}: {}", ran.err);
             let expected = match *verb {
-                "run" | "check" | "probe" | "replay" => Code::Usage,
+                "run" | "check" | "probe" | "replay" | "feed" => Code::Usage,
                 "dissect" => Code::Failed,
                 "demo" | "simulate" | "completions" | "man" => Code::Done,
                 _ => Code::NotRunning,

@@ -48,7 +48,7 @@ fn password(feed: &mut FeedConfig) -> Option<Wrong> {
 fn headers(feed: &mut FeedConfig) -> Option<Wrong> {
     match feed.read_headers() {
         Ok(headers) => {
-            feed.poll.secret_headers = headers;
+            feed.secret_headers.values = headers;
             None
         }
         Err((key, error)) => Some((key, error, "expected the value of the header there")),

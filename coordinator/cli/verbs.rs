@@ -5,7 +5,7 @@
 //! `examples`.
 
 use super::examples;
-use super::parser::{address, burst, count, duration, message_type, number, whole};
+use super::parser::{address, burst, count, duration, message_type, number, shown, whole};
 use clap::builder::{PossibleValue, PossibleValuesParser, ValueParser};
 use clap::{Arg, ArgAction, Command, value_parser};
 use std::path::PathBuf;
@@ -271,6 +271,47 @@ fn events() -> Command {
     )
 }
 
+fn feed() -> Command {
+    let messages = |name, help| option(name, "FILE", path(), help).action(ArgAction::Append).num_args(1..);
+    with_verbs(
+        verb("feed", "Write a first configuration of a feed", []),
+        [verb(
+            "new",
+            "Guess a feed of kind push from recorded messages; asks on a terminal",
+            [
+                option("name", "NAME", text(), "The feed's name").default_value("push"),
+                option("url", "URL", text(), "The server's address: ws:// or wss:// [else: asked for]"),
+                option("topics", "A,B", text(), "Topics to follow, a recorded one too [else: asked for]"),
+                option(
+                    "subscribe",
+                    "JSON",
+                    text(),
+                    "The message that subscribes, with {TOPIC} or {TOPICS} [else: asked for]",
+                ),
+                option("unsubscribe", "JSON", text(), "The message that unsubscribes [else: none]"),
+                numeric("max-subscriptions", "N", count, "Topics of one connection").default_value("50"),
+                option("ping", "TEXT", text(), "Our heartbeat, each 10 s [else: WebSocket pings]"),
+                option(
+                    "login",
+                    "JSON",
+                    text(),
+                    "The login message, with {USERNAME} and {PASSWORD} [else: none]",
+                ),
+                option("username", "NAME", text(), "The login's name [else: none]"),
+                option("password-env", "VAR", text(), "Environment variable with its password [else: none]"),
+                messages("snapshot", "Recorded messages with a whole document, one a line [else: none]"),
+                messages("delta", "Recorded messages that change it, in their order [else: none]"),
+                messages("removed", "Recorded messages that end a topic [else: none]"),
+                messages("ignored", "Recorded messages that are nothing, such as heartbeats [else: none]"),
+                messages("acknowledged", "Recorded acknowledgements of subscriptions [else: none]"),
+                messages("refused", "Recorded refusals of subscriptions [else: none]"),
+                messages("greeting", "What comes before the login [else: nothing]"),
+                messages("accepted", "The answer to a good login [else: any message]"),
+            ],
+        )],
+    )
+}
+
 fn log() -> Command {
     let filter =
         required("filter", "FILTER", "error, warn, info, debug, trace, off, or a filter as in RUST_LOG");
@@ -306,7 +347,7 @@ fn sink() -> Command {
 }
 
 /// Every verb, in the order of the help.
-fn verbs() -> [Command; 33] {
+fn verbs() -> [Command; 34] {
     [
         verb("run", "Run the daemon in the foreground", []),
         demo(),
@@ -347,8 +388,18 @@ fn verbs() -> [Command; 33] {
         verb(
             "probe",
             "Connect to a feed step by step and report problems",
-            [required("feed", "FEED", "The feed's name")],
+            [
+                required("feed", "FEED", "The feed's name"),
+                numeric(
+                    "messages",
+                    "N",
+                    shown,
+                    "Messages of a push server that are shown with what was made of them, at most 1000",
+                )
+                .default_value("8"),
+            ],
         ),
+        feed(),
         verb("health", "Exit with 0 if healthy, 1 if degraded; print the reasons", []),
         verb(
             "drain",

@@ -138,17 +138,33 @@ impl PushSite {
     /// # Panics
     /// When they do not within the deadline.
     pub fn assert_documents_are_true(&self) {
+        self.assert_documents_become_true(SETTLED);
+        self.assert_published_was_true();
+    }
+
+    /// Every topic's newest document equals the truth so long after nothing changes any more. Pauses the server.
+    ///
+    /// # Panics
+    /// When they do not.
+    pub fn assert_documents_become_true(&self, patience: Duration) {
         self.server.pause();
         let judge = self.server.judge();
         let mut last = Judgement::default();
-        let until = std::time::Instant::now() + SETTLED;
+        let until = std::time::Instant::now() + patience;
         while std::time::Instant::now() < until {
             last = judge.documents(&self.documents());
-            if last.is_equal() {
-                break;
+            if last.is_equal() && last.compared == self.options.topics as u64 {
+                return;
             }
         }
         assert!(last.is_equal() && last.compared == self.options.topics as u64, "{last:#?}");
+    }
+
+    /// No document was ever published that never was true.
+    ///
+    /// # Panics
+    /// When one was.
+    pub fn assert_published_was_true(&self) {
         let published = self.auditor.report();
         assert!(published.is_equal() && published.compared > 0, "{published:#?}");
     }

@@ -309,6 +309,14 @@ impl Source {
         }
     }
 
+    /// The message that the last event is from, as it was unpacked; none where events are not from messages that people read.
+    pub fn message(&self) -> Option<&[u8]> {
+        match self {
+            Source::Push(source) => source.message(),
+            Source::Diffusion(_) | Source::Poll(_) | Source::Rooms(_) => None,
+        }
+    }
+
     /// Connections so far, the one that stands included.
     pub fn connections(&self) -> u64 {
         match self {

@@ -3,8 +3,10 @@
 //! It uses the worker's own settings, connection, session and trees, so that what it finds is what a worker would find. It subscribes to the
 //! clock, the list and one match, watches for a little while, and leaves. Nothing is stored. Called by the program's `probe`.
 
+mod messages;
 mod poll;
 
+use self::messages::{Made, Taken};
 use super::clock::Clock;
 use super::error::ScanError;
 use super::setup::trees;
@@ -23,8 +25,6 @@ use touchline_common::model::{Handle, Listing, MarketValue, MatchId, OddsChange,
 
 const WAKE: Token = Token(0);
 const FIRST_SOURCE: Token = Token(1);
-/// So many of the first messages are shown with what the configuration made of them.
-const MADE: usize = 8;
 const LOAD_DEADLINE: Duration = Duration::from_secs(10);
 const WATCH: Duration = Duration::from_secs(3);
 /// What to look at when the server refuses the login, or the session after it.
@@ -60,13 +60,15 @@ pub struct Probed {
     pub id: Option<MatchId>,
 }
 
-/// Tries a feed; each step is reported as it is done. Whether all of them went well, and what was found.
+/// Tries a feed; each step is reported as it is done. Whether all of them went well, and what was found. Of a push server so many of the
+/// first `messages` are reported with what the configuration made of them.
 ///
 /// # Errors
 /// [`ScanError`]: nothing was tried.
 pub fn probe(
     config: &Config,
     feed: &FeedConfig,
+    messages: usize,
     report: &mut dyn FnMut(Finding),
 ) -> Result<(Outcome, Probed), ScanError> {
     if feed.kind == FeedKind::Poll {
@@ -86,6 +88,7 @@ pub fn probe(
         trees,
         markets: MarketKeys::default(),
         seen: Seen::default(),
+        made: Made::new(feed, config.limits.nodes as usize, messages),
         clock: Clock::new(now),
         step_began: now,
         worst: Outcome::Good,
@@ -104,6 +107,7 @@ struct Probe<'a> {
     trees: Trees,
     markets: MarketKeys,
     seen: Seen,
+    made: Made,
     clock: Clock,
     step_began: Instant,
     worst: Outcome,
@@ -124,8 +128,6 @@ struct Seen {
     bytes: usize,
     deltas: u64,
     skipped: Vec<String>,
-    /// What the first messages were taken for.
-    made: Vec<String>,
     listed: Vec<(MatchId, Listing)>,
     list_loaded: bool,
 }
@@ -133,28 +135,6 @@ struct Seen {
 impl Seen {
     fn note_skipped<T, E: ToString>(&mut self, outcome: Result<T, E>) {
         self.skipped.extend(outcome.err().map(|error| error.to_string()));
-    }
-}
-
-/// What a message was taken for; none of what is none.
-fn made_of(event: &Event<'_>) -> Option<String> {
-    let of = |what: &str, topic: &[u8], body: &[u8]| {
-        Some(format!("{what} of '{}', {} bytes", topic.escape_ascii(), body.len()))
-    };
-    match event {
-        Event::Snapshot { topic, body } => of("a snapshot", topic, body),
-        Event::Delta { topic, body } => of("a delta", topic, body),
-        Event::Removed { topic } => Some(format!("the end of '{}'", topic.escape_ascii())),
-        Event::Status { topic, status } => {
-            Some(format!("a refusal of '{}': {}", topic.escape_ascii(), status.escape_ascii()))
-        }
-        Event::Skipped(why) => Some(why.clone()),
-        Event::Interrupted { topic, why, .. } => Some(format!("'{}': {why}", topic.escape_ascii())),
-        Event::Connection(_)
-        | Event::Unchanged { .. }
-        | Event::RoundEnd { .. }
-        | Event::Refused { .. }
-        | Event::QueueDepth(_) => None,
     }
 }
 
@@ -204,6 +184,7 @@ struct Failure {
 impl Probe<'_> {
     fn run(&mut self) {
         if let Err(Failure { step, found, advice }) = self.take_steps() {
+            self.report_messages();
             self.report(step, Outcome::Failed, found, advice);
         }
         self.source.close();
@@ -358,10 +339,7 @@ impl Probe<'_> {
         let found = format!("{id} ({name}): loaded from {named}, {} bytes", self.seen.bytes);
         self.report(step, Outcome::Good, found, "");
         self.watch();
-        if self.feed.kind == FeedKind::Push {
-            let made = std::mem::take(&mut self.seen.made).join("; ");
-            self.report("messages", Outcome::Good, made, "");
-        }
+        self.report_messages();
         let mut sections = Vec::new();
         self.trees.render_whole(slot, &mut self.markets, &mut sections);
         self.probed.sections =
@@ -385,10 +363,19 @@ impl Probe<'_> {
             Some(why) => format!("{}: {why}", missing(topics)),
             None => missing(topics),
         };
-        if self.feed.kind == FeedKind::Push && !self.seen.made.is_empty() {
-            found.push_str(&format!("; what came: {}", self.seen.made.join("; ")));
+        if self.feed.kind == FeedKind::Push && self.made.is_empty() {
+            found.push_str("; nothing came but answers and what is `ignored`");
         }
         Failure { step, found, advice }
+    }
+
+    fn report_messages(&mut self) {
+        if self.feed.kind != FeedKind::Push {
+            return;
+        }
+        for told in self.made.tell() {
+            self.report("message", told.outcome, told.found, &told.advice);
+        }
     }
 
     fn watch(&mut self) {
@@ -468,12 +455,10 @@ impl Probe<'_> {
 
     fn take(&mut self, now: Instant) {
         let received = self.clock.received(now);
-        let Probe { source, trees, seen, follows, .. } = self;
+        let Probe { source, trees, seen, made, follows, .. } = self;
         let mut permit_needed = false;
         while let Some(event) = source.next_event(now) {
-            if seen.made.len() < MADE {
-                seen.made.extend(made_of(&event));
-            }
+            let taken = made.is_wanting().then(|| Taken::of(&event, &follows.list_topic)).flatten();
             match event {
                 Event::Connection(ConnectionEvent::PermitNeeded) => permit_needed = true,
                 Event::Connection(ConnectionEvent::Connected) => seen.connected = true,
@@ -508,6 +493,9 @@ impl Probe<'_> {
                 | Event::RoundEnd { .. }
                 | Event::Removed { .. }
                 | Event::QueueDepth(_) => {}
+            }
+            if let Some(taken) = taken {
+                made.add(taken, source.message());
             }
         }
         if permit_needed {

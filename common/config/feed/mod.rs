@@ -10,6 +10,7 @@ mod poll;
 mod push;
 mod reading;
 mod rooms;
+mod secret_headers;
 mod section;
 mod socket;
 
@@ -24,6 +25,7 @@ pub use reading::{
     ClockReading, EventReading, ExtraRule, Listed, MarketReading, Ordered, Reading, SidesReading, StatReading,
 };
 pub use rooms::{Ranking, RoomsConfig, Users};
+pub use secret_headers::SecretHeaders;
 pub use socket::SocketConfig;
 
 use super::headers::Headers;
@@ -102,6 +104,9 @@ section! {
         +
         /// Of kinds `rooms` and `push`.
         beats: HeartbeatConfig,
+        +
+        /// Of kinds `poll` and `push`.
+        secret_headers: SecretHeaders,
     }
 }
 
@@ -114,6 +119,7 @@ impl FeedConfig {
             RoomsConfig::KEYS,
             PushConfig::KEYS,
             HeartbeatConfig::KEYS,
+            SecretHeaders::KEYS,
         ];
         sections.into_iter().flatten().copied()
     }
@@ -134,8 +140,10 @@ impl FeedConfig {
             self.rooms.read(key, map)
         } else if PushConfig::KEYS.contains(&key) {
             self.push.read(key, map)
-        } else {
+        } else if HeartbeatConfig::KEYS.contains(&key) {
             self.beats.read(key, map)
+        } else {
+            self.secret_headers.read(key, map)
         }
     }
 
@@ -176,10 +184,14 @@ impl Serialize for FeedConfig {
                 self.rooms.write(&mut map)?;
                 self.beats.write(&mut map)?;
             }
-            FeedKind::Poll => self.poll.write(&mut map)?,
+            FeedKind::Poll => {
+                self.poll.write(&mut map)?;
+                self.secret_headers.write(&mut map)?;
+            }
             FeedKind::Push => {
                 self.push.write(&mut map)?;
                 self.beats.write(&mut map)?;
+                self.secret_headers.write(&mut map)?;
             }
         }
         map.end()

@@ -10,7 +10,6 @@ use super::{
     Status,
 };
 use crate::config::pointer::{Pointer, TextOrPointer};
-use crate::config::secret::Secret;
 use crate::config::template::Template;
 use crate::config::units::Dur;
 use crate::config::url_template::UrlTemplate;
@@ -42,16 +41,9 @@ section! {
         quota_per_day: u64 = 0,
         /// `http://host:port`, `https://…`, `socks5://…`; empty: none.
         proxy: String = String::new(),
-        /// Headers whose values are in the environment: name of the header, name of the variable.
-        headers_env: BTreeMap<String, String> = BTreeMap::new(),
-        /// Headers whose values are in files, in the first line: name of the header, path.
-        headers_file: BTreeMap<String, String> = BTreeMap::new(),
         /// A WebSocket that pushes what would be asked for otherwise; without a `url`: none.
         socket: SocketConfig = SocketConfig::default(),
         source: Vec<PollSource> = Vec::new(),
-        +
-        /// The values of `headers_env` and `headers_file`, once resolved. Never read from or written to the file.
-        secret_headers: BTreeMap<String, Secret>,
     }
 }
 

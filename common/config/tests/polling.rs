@@ -105,7 +105,7 @@ fn keys_come_from_the_environment_or_a_file_and_are_shown_nowhere() {
         ),
     );
     let mut config: Config = toml::from_str(&text).unwrap();
-    config.feed[0].poll.secret_headers = config.feed[0].read_headers().unwrap();
+    config.feed[0].secret_headers.values = config.feed[0].read_headers().unwrap();
     for shown in [config.to_toml(), format!("{config:?}"), serde_json::to_string(&config).unwrap()] {
         assert!(!shown.contains("hunter2"), "{shown}");
     }

@@ -134,3 +134,27 @@ fn what_cannot_work_is_refused() {
     let said: Vec<&str> = other.mistakes().iter().map(|one| one.message.as_str()).collect();
     assert_eq!(said.len(), 2, "{said:?}");
 }
+
+#[test]
+fn headers_may_come_from_the_environment_or_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("key");
+    std::fs::write(&file, "hunter2\n").unwrap();
+    let text = format!("{FEED}{ASKS}headers_file = {{ X-Key = {:?} }}", file.to_str().unwrap());
+    let mut config = Config::parse(&text, "t").unwrap_or_else(|errors| panic!("{errors}"));
+    config.feed[0].secret_headers.values = config.feed[0].read_headers().unwrap();
+    for shown in [config.to_toml(), format!("{config:?}")] {
+        assert!(shown.contains("X-Key") && !shown.contains("hunter2"), "{shown}");
+    }
+    let child = Config::from_child_json(&config.to_child_json().unwrap()).unwrap();
+    assert_eq!(child.feed[0].headers.expose()["X-Key"], "hunter2");
+    for (more, said) in [
+        ("headers_env = { \"X Y\" = \"A\" }", "bad name of a header"),
+        ("headers_env = { Upgrade = \"A\" }", "has its own `Upgrade`"),
+    ] {
+        let found = messages(&format!("{ASKS}{more}"));
+        assert!(found.len() == 1 && found[0].contains(said), "{more}: {found:?}");
+    }
+    let other = Config::parse("[[feed]]\nheaders_env = { A = \"B\" }", "t").unwrap_err();
+    assert!(other.one_line().contains("kinds \"poll\" and \"push\""), "{}", other.one_line());
+}

@@ -26,7 +26,7 @@ pub(super) fn check(feed: &mut FeedConfig, index: usize, findings: &mut Findings
         poll::refuse_keys(index, findings);
     }
     check_kind(feed.kind, index, findings);
-    check_heartbeat(feed.kind, index, findings);
+    check_shared(feed.kind, index, findings);
     for (key, text) in [("username", &feed.username), ("matches_file", &feed.matches_file)] {
         check_plain(text, &at(key), findings);
     }
@@ -91,16 +91,20 @@ fn check_kind(kind: FeedKind, index: usize, findings: &mut Findings<'_>) {
     }
 }
 
-/// Two kinds have it.
-fn check_heartbeat(kind: FeedKind, index: usize, findings: &mut Findings<'_>) {
-    let place = Place::feed(index, "heartbeat");
-    let is_known = match kind {
-        FeedKind::Rooms | FeedKind::Push => true,
-        FeedKind::Diffusion | FeedKind::Poll => false,
-    };
-    if !is_known && findings.is_written(&place) {
-        let expected = format!("expected it to be left out, this feed is of kind \"{}\"", kind.name());
-        findings.add(&place, "`heartbeat` is for feeds of kinds \"rooms\" and \"push\"", expected);
+/// Keys that two kinds have.
+fn check_shared(kind: FeedKind, index: usize, findings: &mut Findings<'_>) {
+    for (key, kinds) in [
+        ("heartbeat", [FeedKind::Rooms, FeedKind::Push]),
+        ("headers_env", [FeedKind::Poll, FeedKind::Push]),
+        ("headers_file", [FeedKind::Poll, FeedKind::Push]),
+    ] {
+        let place = Place::feed(index, key);
+        if !kinds.contains(&kind) && findings.is_written(&place) {
+            let [one, other] = kinds.map(FeedKind::name);
+            let message = format!("`{key}` is for feeds of kinds \"{one}\" and \"{other}\"");
+            let expected = format!("expected it to be left out, this feed is of kind \"{}\"", kind.name());
+            findings.add(&place, message, expected);
+        }
     }
 }
 

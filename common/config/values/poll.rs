@@ -54,12 +54,6 @@ fn check_feed(feed: &FeedConfig, index: usize, findings: &mut Findings<'_>) {
         findings.add(&at("proxy"), "bad scheme of a proxy", "expected http://, https:// or socks5://");
     }
     check_plain(&poll.proxy, &at("proxy"), findings);
-    for (key, headers) in [("headers_env", &poll.headers_env), ("headers_file", &poll.headers_file)] {
-        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        if headers.keys().any(|name| name.is_empty() || !name.chars().all(plain)) {
-            findings.add(&at(key), "bad name of a header", "expected letters, digits, `-`, `_` and `.`");
-        }
-    }
     if feed.strategy != Strategy::Balanced {
         findings.add(&at("strategy"), "requests are in one loop anyway", "expected \"balanced\"");
     }

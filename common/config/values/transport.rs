@@ -15,6 +15,7 @@ pub(super) fn check(feed: &FeedConfig, index: usize, findings: &mut Findings<'_>
         check_has_headers(feed, index, findings);
     }
     check_headers(feed, index, findings);
+    check_secret_headers(feed, index, findings);
 }
 
 fn check_tls(feed: &FeedConfig, index: usize, findings: &mut Findings<'_>) {
@@ -56,9 +57,7 @@ fn check_headers(feed: &FeedConfig, index: usize, findings: &mut Findings<'_>) {
     let at = Place::feed(index, "headers");
     for (name, value) in feed.headers.expose() {
         let lower = name.to_ascii_lowercase();
-        let token =
-            !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
-        if !token {
+        if !is_name(name) {
             findings.add(&at, "bad name of a header", "expected letters, digits, `-`, `_` and `.`");
         } else if OWN_HEADERS.contains(&lower.as_str()) || lower.starts_with(OWN_PREFIX) {
             findings.add(&at, format!("the request has its own `{name}`"), "expected it to be left out");
@@ -69,4 +68,26 @@ fn check_headers(feed: &FeedConfig, index: usize, findings: &mut Findings<'_>) {
             findings.add(&at, format!("a control character in the value of `{name}`"), "expected plain text");
         }
     }
+}
+
+/// Their values are judged where they are read.
+fn check_secret_headers(feed: &FeedConfig, index: usize, findings: &mut Findings<'_>) {
+    let secret = &feed.secret_headers;
+    for (key, headers) in [("headers_env", &secret.headers_env), ("headers_file", &secret.headers_file)] {
+        let at = Place::feed(index, key);
+        for name in headers.keys() {
+            let lower = name.to_ascii_lowercase();
+            if !is_name(name) {
+                findings.add(&at, "bad name of a header", "expected letters, digits, `-`, `_` and `.`");
+            } else if feed.kind == FeedKind::Push
+                && (OWN_HEADERS.contains(&lower.as_str()) || lower.starts_with(OWN_PREFIX))
+            {
+                findings.add(&at, format!("the request has its own `{name}`"), "expected it to be left out");
+            }
+        }
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
 }

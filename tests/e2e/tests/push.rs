@@ -59,6 +59,20 @@ fn order_books_in_gzip_that_come_twice_or_unasked_are_followed() {
 }
 
 #[test]
+fn messages_in_permessage_deflate_and_in_zlib_are_followed() {
+    for (dialect, frames) in [
+        (Dialect::Exchange, Frames::Compressed),
+        (Dialect::Books, Frames::Compressed),
+        (Dialect::Scores, Frames::Zlib),
+    ] {
+        let site = assert_all_is_followed(&PushOptions { frames, ..options(dialect) }, |text| text);
+        let report = site.server.report();
+        let are_compressed = report.connections.iter().all(|connection| connection.is_compressed);
+        assert_eq!(are_compressed, frames == Frames::Compressed, "{report:#?}");
+    }
+}
+
+#[test]
 fn scores_are_followed_by_their_example_in_both_forms_of_patches() {
     assert_all_is_followed(&options(Dialect::Scores), |text| text);
     let options = PushOptions { deltas: Deltas::Patch, ..options(Dialect::Scores) };
@@ -173,6 +187,58 @@ fn a_lower_cap_than_was_configured_is_learned_however_the_server_shows_it() {
         site.assert_documents_are_true();
         assert!(site.server.report().over_cap > 0, "{over_cap:?}: it was not met");
     }
+}
+
+/// How long a topic whose deltas have holes again and again may take until its next snapshot.
+const AGAIN: Duration = Duration::from_secs(60);
+
+/// More topics a connection than the server serves well: of the rest most deltas are left out.
+fn thinned(dialect: Dialect, more: &str) -> PushSite {
+    let options = PushOptions { over_cap: OverCap::Thin, ..options(dialect) };
+    let site = PushSite::start_with(&options, |text| {
+        text.replace("max_subscriptions = 15", &format!("max_subscriptions = 25\n{more}"))
+    });
+    site.wait_for_server("subscriptions above the cap", |report| {
+        report.over_cap > 0 && report.subscriptions() >= 40
+    });
+    site.wait_for_deltas(3_000);
+    site
+}
+
+#[test]
+fn thinned_deltas_with_numbers_are_holes_and_no_wrong_book_is_ever_published() {
+    for dialect in [Dialect::Books, Dialect::Scores] {
+        let site = thinned(dialect, "");
+        site.assert_documents_become_true(AGAIN);
+        site.assert_published_was_true();
+        assert!(!site.topics_with_gaps().is_empty(), "{dialect:?}: nothing was thinned");
+    }
+}
+
+#[test]
+fn thinned_deltas_without_numbers_are_repaired_by_audits() {
+    let site = thinned(Dialect::Exchange, "reconcile_every = \"3s\"");
+    site.assert_documents_become_true(AGAIN);
+    assert!(site.count("/feeds/0/audits") > 0);
+}
+
+#[test]
+fn a_probe_shows_as_many_messages_as_asked_for_and_names_the_pointers_that_lead_nowhere() {
+    let site = PushSite::live(&options(Dialect::Scores));
+    let probe = |file: &str, messages: &str| {
+        let args = ["probe", "scores", "--messages", messages, "--config", file];
+        String::from_utf8(process::run(site.path(), &args).stdout).unwrap()
+    };
+    let shown = |printed: &str| printed.lines().filter(|line| line.starts_with("message ")).count();
+    for count in [3, 25] {
+        let printed = probe("touchline.toml", &count.to_string());
+        assert_eq!(shown(&printed), count, "{printed}");
+        assert!(printed.contains("a snapshot of 'game-") && printed.contains("score.home = "), "{printed}");
+    }
+    let text = std::fs::read_to_string(site.file("touchline.toml")).unwrap();
+    std::fs::write(site.file("wrong.toml"), text.replace("body = \"/data\"", "body = \"/dat\"")).unwrap();
+    let printed = probe("wrong.toml", "8");
+    assert!(printed.contains("body = \"/dat\": there are ") && printed.contains("check `body`"), "{printed}");
 }
 
 #[test]

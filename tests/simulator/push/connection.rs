@@ -3,14 +3,14 @@
 use super::options::Frames;
 use super::script::{Number, Slot};
 use flate2::Compression;
-use flate2::write::GzEncoder;
+use flate2::write::{GzEncoder, ZlibEncoder};
 use mio::net::TcpStream;
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::time::Instant;
 use touchline_worker::wire::websocket::{
-    Arrived, CloseCode, Limits, Opcode, Reader, Role, ServerRequest, Writer,
+    Arrived, CloseCode, Deflate, Limits, Opcode, Reader, Role, ServerRequest, Writer,
 };
 
 /// Bytes already sent that may stay at the front of the queue before it is moved up.
@@ -89,6 +89,8 @@ pub(super) struct Connection {
     /// Parts of the next message.
     pub(super) parts: Vec<String>,
     frames: Frames,
+    /// The compression of frames, once that is agreed upon.
+    pub(super) agreed: Option<Deflate>,
     reader: Reader,
     writer: Writer,
     out: Vec<u8>,
@@ -112,6 +114,7 @@ impl Connection {
             asked: VecDeque::new(),
             parts: Vec::new(),
             frames,
+            agreed: None,
             reader: Reader::new(Role::Server, Limits::default()),
             writer: Writer::new(Role::Server, None, usize::MAX),
             out: Vec::new(),
@@ -154,7 +157,13 @@ impl Connection {
             let parsed = ServerRequest::parse(self.reader.unread()).map_err(|_| End::Bad)?;
             let Some((request, used)) = parsed else { return Ok(()) };
             self.reader.skip(used);
-            request.accept(None, None, &mut self.out);
+            let wanted = match self.frames {
+                Frames::Compressed => Some(Deflate::default()),
+                Frames::Text | Frames::Gzip | Frames::Zlib => None,
+            };
+            self.agreed = request.accept(None, wanted.as_ref(), &mut self.out);
+            self.reader.agreed(self.agreed);
+            self.writer = Writer::new(Role::Server, self.agreed, 0);
             self.stage = Stage::Login;
         }
         loop {
@@ -175,12 +184,27 @@ impl Connection {
     /// Appends a message to what waits.
     pub(super) fn send(&mut self, message: &str) {
         match self.frames {
-            Frames::Text => self.writer.text(message.as_bytes(), &mut self.out),
+            Frames::Text | Frames::Compressed => self.writer.text(message.as_bytes(), &mut self.out),
             Frames::Gzip => {
-                let packed = gzip(message.as_bytes());
-                self.writer.message(Opcode::Binary, &packed, usize::MAX, &mut self.out);
+                self.send_binary(GzEncoder::new(Vec::new(), Compression::fast()), message, GzEncoder::finish);
+            }
+            Frames::Zlib => {
+                let encoder = ZlibEncoder::new(Vec::new(), Compression::fast());
+                self.send_binary(encoder, message, ZlibEncoder::finish);
             }
         }
+    }
+
+    /// In memory an encoder does not fail; if it did, an empty message would show.
+    fn send_binary<E: Write>(
+        &mut self,
+        mut encoder: E,
+        message: &str,
+        finish: impl FnOnce(E) -> io::Result<Vec<u8>>,
+    ) {
+        let written = encoder.write_all(message.as_bytes());
+        let packed = written.and_then(|()| finish(encoder)).unwrap_or_default();
+        self.writer.message(Opcode::Binary, &packed, usize::MAX, &mut self.out);
     }
 
     /// Says that it ends, and why; nothing follows.
@@ -255,13 +279,4 @@ impl Connection {
 /// Whether an accept has nothing more.
 pub(super) fn is_over(error: &io::Error) -> bool {
     error.kind() == ErrorKind::WouldBlock
-}
-
-/// In gzip; empty if the encoder fails, which it cannot in memory.
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    if encoder.write_all(bytes).is_err() {
-        return Vec::new();
-    }
-    encoder.finish().unwrap_or_default()
 }

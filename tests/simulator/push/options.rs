@@ -106,8 +106,12 @@ pub enum Deltas {
 pub enum Frames {
     #[default]
     Text,
+    /// Text, in permessage-deflate where the client offers that.
+    Compressed,
     /// Binary, each message in gzip.
     Gzip,
+    /// Binary, each message in zlib.
+    Zlib,
 }
 
 /// What goes wrong between the changes, each so many times in 100,000 deltas.

@@ -65,6 +65,8 @@ pub struct ConnectionReport {
     pub most: usize,
     /// Bytes waiting for it.
     pub queue: usize,
+    /// Messages travel in permessage-deflate.
+    pub is_compressed: bool,
 }
 
 impl PushReport {

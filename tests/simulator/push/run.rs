@@ -285,6 +285,7 @@ impl Server {
             subscriptions: connection.subscriptions.len(),
             most: connection.most,
             queue: connection.queue(),
+            is_compressed: connection.agreed.is_some(),
         };
         let are_open = |one: &&Connection| match one.stage {
             Stage::Upgrade | Stage::Login | Stage::Open => true,

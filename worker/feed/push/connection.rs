@@ -343,6 +343,11 @@ impl Connection {
         self.past_errors + self.live.as_ref().map_or(0, |live| live.session.errors())
     }
 
+    /// The message that the session has; none where there is no session, or nothing came.
+    pub fn message(&self) -> Option<&[u8]> {
+        self.live.as_ref().map(|live| live.session.message()).filter(|message| !message.is_empty())
+    }
+
     pub fn connections(&self) -> u64 {
         self.connections
     }

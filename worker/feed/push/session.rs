@@ -327,6 +327,11 @@ impl Session {
         }
     }
 
+    /// The last message, as it was unpacked.
+    pub(super) fn message(&self) -> &[u8] {
+        &self.message.text
+    }
+
     pub(super) fn has_steps(&self) -> bool {
         !self.steps.is_empty()
     }

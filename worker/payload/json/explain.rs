@@ -8,8 +8,8 @@ use super::parse::{JsonError, parse};
 use super::view;
 use crate::payload::Limits;
 use touchline_common::config::{
-    EventReading, MarketReading, Pointer, PointerStep, PollSource, Reading, SidesReading, StatReading,
-    TextOrPointer,
+    EventReading, MarketReading, Of, Pointer, PointerStep, PollSource, PushConfig, Reading, SidesReading,
+    StatReading, TextOrPointer,
 };
 
 /// Characters of a value that are shown.
@@ -47,6 +47,58 @@ pub fn explain(source: &PollSource, body: &[u8], limits: &Limits) -> Result<Vec<
                 explain_match(&Reading::from(source), entry, &mut found);
             }
         }
+    }
+    Ok(found)
+}
+
+/// How far a message of a push server is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Looked {
+    /// Its first item: topic, body and number.
+    Item,
+    /// And what its body says of a match.
+    Document,
+}
+
+/// What the pointers of a push feed lead to in a message.
+///
+/// # Errors
+/// The message is no JSON, or passes a limit.
+pub fn explain_push(
+    push: &PushConfig,
+    message: &[u8],
+    looked: Looked,
+    limits: &Limits,
+) -> Result<Vec<Found>, JsonError> {
+    let message = parse(message, limits)?;
+    let mut found = Vec::new();
+    let (message, item) = if push.items.steps().is_empty() {
+        let first = elements(&message, &Pointer::default()).first().map(|(_, first)| *first);
+        // Several messages may come as one array.
+        let one = if matches!(message, Node::Array(_)) { first } else { None };
+        let one = one.unwrap_or(&message);
+        (one, one)
+    } else {
+        note("items", &push.items, &message, &mut found);
+        let Some((_, first)) = elements(&message, &push.items).into_iter().next() else { return Ok(found) };
+        (&message, first)
+    };
+    for (key, pointer) in [("topic", &push.topic), ("body", &push.body)] {
+        if !pointer.steps().is_empty() {
+            note(key, pointer, item, &mut found);
+        }
+    }
+    let sequence = &push.sequence;
+    if !sequence.at.steps().is_empty() {
+        let of = match sequence.of {
+            Of::Item => item,
+            Of::Message => message,
+        };
+        note("sequence.at", &sequence.at, of, &mut found);
+    }
+    match (looked, find::find(item, &push.body)) {
+        (Looked::Document, Some(body)) => explain_match(&push.reading, body, &mut found),
+        (Looked::Document, None) | (Looked::Item, _) => {}
     }
     Ok(found)
 }
@@ -246,5 +298,27 @@ mod tests {
         assert_eq!(["home", "away", "period"].map(of), want);
         assert_eq!(text_at(body.as_bytes(), "/x/1", &Limits::default()).as_deref(), Some("2"));
         assert_eq!(text_at(b"<html>", "/x", &Limits::default()), None);
+    }
+
+    #[test]
+    fn the_pointers_of_a_push_feed_are_looked_up_in_the_first_item_of_a_message() {
+        let text = "[[feed]]\nkind = \"push\"\nurl = \"ws://h:1/\"\ntopics = [\"a\"]\nsubscribe = '{\"s\":{TOPICS}}'\n\
+            items = \"/mc\"\ntopic = \"/id\"\nbody = \"/doc\"\nsequence = { at = \"/n\", of = \"message\" }\n\
+            [feed.reading]\nstate = \"/s\"\n";
+        let config = Config::parse(text, "test.toml").unwrap_or_else(|errors| panic!("{errors}"));
+        let of = |looked: Looked, message: &str| {
+            let push = &config.feed[0].push;
+            let found = explain_push(push, message.as_bytes(), looked, &Limits::default()).unwrap();
+            let nowhere = found.iter().filter(|one| one.value.is_none());
+            (found.len(), nowhere.map(|one| format!("{}: {}", one.key, one.instead)).collect::<Vec<_>>())
+        };
+        let whole = r#"{"n":7,"mc":[{"id":"a","doc":{"s":"live"}}]}"#;
+        assert_eq!(of(Looked::Document, whole), (5, Vec::new()));
+        assert_eq!(of(Looked::Item, whole), (4, Vec::new()));
+        let wrong = r#"{"N":7,"mc":[{"topic":"a","data":{}}]}"#;
+        let want =
+            ["topic: there are topic, data", "body: there are topic, data", "sequence.at: there are N, mc"];
+        assert_eq!(of(Looked::Document, wrong), (4, want.map(str::to_owned).to_vec()));
+        assert_eq!(of(Looked::Item, "{\"op\":1}"), (1, vec!["items: there are op".to_owned()]));
     }
 }

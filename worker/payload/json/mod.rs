@@ -23,7 +23,7 @@ mod values;
 mod view;
 mod write;
 
-pub use explain::{Found, explain, text_at};
+pub use explain::{Found, Looked, explain, explain_push, text_at};
 pub use ops::{DeltaError, DeltaForm, Keyed};
 pub use parse::JsonError;
 pub use source::{ListDocument, Source};

@@ -313,7 +313,7 @@ impl PollProbe<'_> {
 }
 
 /// What was found, and what to change about what was not: a line each.
-fn told(found: &[Found]) -> (String, String) {
+pub(super) fn told(found: &[Found]) -> (String, String) {
     let value = |one: &Found| Some(format!("\n{} = {}", one.key, one.value.as_ref()?));
     let used: Vec<String> = found.iter().filter_map(value).collect();
     let counted = match found.len() {

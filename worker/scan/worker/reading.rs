@@ -148,7 +148,8 @@ impl Worker {
                     meter.heard_at = now;
                     meter.counted.diffs += 1;
                     let applied = parts.trees.delta(topic, body, received, &mut reporter);
-                    if let Err(TreeError::Delta { topic, .. }) = &applied {
+                    // One that passes a limit is missing as much as one that does not fit.
+                    if let Err(TreeError::Delta { topic, .. } | TreeError::Json { topic, .. }) = &applied {
                         broken.push(topic.clone());
                     }
                     count(meter, applied, &parts.feed_name);
