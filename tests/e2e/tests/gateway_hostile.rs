@@ -293,13 +293,13 @@ impl Session {
         let target = &self.target;
         let request =
             format!("POST {target} HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 2\r\n\r\n40");
-        assert_eq!(ask_bytes(self.readers, request.as_bytes()).unwrap().status, 200);
+        assert_eq!(ask_bytes(self.address, request.as_bytes()).unwrap().status, 200);
         self.receive()
     }
 
     fn receive(&self) -> String {
         let request = format!("GET {} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", self.target);
-        let reply = ask_bytes(self.readers, request.as_bytes()).unwrap();
+        let reply = ask_bytes(self.address, request.as_bytes()).unwrap();
         assert_eq!(reply.status, 200, "{reply:?}");
         reply.body
     }
