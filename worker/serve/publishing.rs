@@ -73,7 +73,7 @@ impl Gateway {
                     self.broadcast(&message.broadcast, Some(publication.received), now);
                 }
             }
-            Outcome::Refused(_) => self.counters.unpublished += 1,
+            Outcome::Refused(_) | Outcome::Unusable(_) => self.counters.unpublished += 1,
         }
         let answer = outcome.answer();
         for client in publication.clients {

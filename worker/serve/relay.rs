@@ -35,7 +35,7 @@ impl Relay {
             Relay::Alone => HandedOn::Now(Outcome::Accepted),
             Relay::Redis(redis) => match redis.publish(id, publication) {
                 Ok(()) => HandedOn::Later,
-                Err(why) => HandedOn::Now(Outcome::Refused(why)),
+                Err(outcome) => HandedOn::Now(outcome),
             },
         }
     }
@@ -63,7 +63,12 @@ impl Gateway {
                 Came::Message(message) => self.relayed(&message, now),
                 Came::Request(request) => self.asked(request, now),
                 Came::Published(id, outcome) => self.published(id, &outcome, now),
-                Came::Retained(retained) => self.loaded(retained, now),
+                Came::Retained(retained) => {
+                    if let Relay::Redis(redis) = &mut self.publishing.relay {
+                        redis.loaded();
+                    }
+                    self.loaded(retained, now);
+                }
                 Came::Link(part, state) => {
                     if part == Part::Subscription && state.is_ok() {
                         self.sockets.retained.outdate();

@@ -79,8 +79,17 @@ def serve(args):
 
 
 def publish(args):
-    store = redis.Redis.from_url(args.redis)
     secret = pathlib.Path(args.secret_file).read_text().splitlines()[0]
+    while True:
+        try:
+            publish_in_turn(args, secret, redis.Redis.from_url(args.redis))
+        except (redis.exceptions.RedisError, redis.exceptions.LockError) as error:
+            # Redis is away, or another took over meanwhile: back into the line.
+            print(f"waiting: {error}", flush=True)
+            time.sleep(0.5)
+
+
+def publish_in_turn(args, secret, store):
     lock, at, told = store.lock(LOCK, timeout=LOCK_SECONDS), 0, False
     lock.acquire()
     print("publishing", flush=True)
@@ -92,7 +101,8 @@ def publish(args):
             continue
         try:
             post(args.gateway[at % len(args.gateway)], secret, json.loads(bid))
-            store.rpop(QUEUE)
+            # This one, whatever stands there by now: one that slept may not be alone.
+            store.lrem(QUEUE, -1, bid)
             told = False
         except (urllib.error.URLError, OSError) as error:
             if not told:

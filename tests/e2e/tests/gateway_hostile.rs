@@ -217,9 +217,11 @@ fn no_body_of_a_publisher_costs_more_than_its_bytes() {
     let fields: String = (0..20_000).map(|n| format!("message[{n}]=1&")).collect();
     let deep = format!("itemId=1&channel=c&message{}=1", "[a]".repeat(10_000));
     for (kind, body, expected) in [
-        // A message is passed on as it is written, and looked at only for where it ends.
-        (JSON, with("1", &nested(400_000)), 200),
-        (JSON, with("1", &objects(100_000)), 200),
+        // A message is passed on as it is written, and looked at only for where it ends and how deep it is.
+        (JSON, with("1", &nested(100)), 200),
+        (JSON, with("1", &nested(101)), 400),
+        (JSON, with("1", &nested(400_000)), 400),
+        (JSON, with("1", &objects(100_000)), 400),
         (JSON, with("1", &"9".repeat(900_000)), 200),
         (JSON, with("1", &format!("\"{}\"", r"\u0000".repeat(150_000))), 200),
         (JSON, with(&nested(400_000), "1"), 400),

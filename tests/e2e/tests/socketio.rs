@@ -1,13 +1,11 @@
 //! Socket.IO and `POST /pub` of the gateway, with a client that others wrote and with bare requests: polling and upgrade, rooms, a match's
 //! changes, what publishers send, slow clients.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::print_stderr)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 use serde_json::{Map, Value, json};
-use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
 use std::time::Instant;
-use touchline_e2e::served::{Peer, Served, ask, authorized};
-use touchline_e2e::{ANSWER, BACK};
+use touchline_e2e::BACK;
+use touchline_e2e::served::{Served, ask, authorized};
 use touchline_harness::wait;
 
 /// RFC 7396.

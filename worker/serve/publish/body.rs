@@ -4,7 +4,7 @@
 //! brackets alone, from 0 without holes, is an array.
 
 use crate::serve::http::decode_form;
-use crate::serve::rooms::{Broadcast, Delivery, Emitted, Namespace, RoomName};
+use crate::serve::rooms::{Broadcast, Emitted, RoomName};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -12,6 +12,8 @@ use std::borrow::Cow;
 
 /// Messages of one request at most.
 const MESSAGES: usize = 1_000;
+/// Arrays and objects within each other at most, of a message: whoever reads it has a bound, too.
+const NESTED: usize = 100;
 /// Bytes of a channel's name at most.
 const CHANNEL: usize = 128;
 /// Fields of a form at most, and how deep its brackets go.
@@ -96,14 +98,30 @@ fn published(item: &str, channel: &str, message: &str, retain: Retain) -> Result
     if !(1..=CHANNEL).contains(&channel.len()) {
         return Err(format!("`channel` is not a text of 1 to {CHANNEL} bytes"));
     }
-    let broadcast = Broadcast {
-        namespace: Namespace::main(),
-        rooms: vec![room.clone()],
-        except: Vec::new(),
-        event: Emitted::new(channel, message),
-        delivery: Delivery::Ordered,
-    };
+    if depth(message) > NESTED {
+        return Err(format!("`message` has more than {NESTED} arrays and objects within each other"));
+    }
+    let broadcast = Broadcast::to_room(&room, Emitted::new(channel, message));
     Ok(Published { broadcast, room, channel: channel.to_owned(), retain })
+}
+
+/// How deep arrays and objects lie within each other.
+fn depth(json: &str) -> usize {
+    let (mut open, mut deepest, mut is_text, mut is_escaped) = (0_usize, 0, false, false);
+    for byte in json.bytes() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = is_text,
+            b'"' => is_text = !is_text,
+            b'[' | b'{' if !is_text => {
+                open += 1;
+                deepest = deepest.max(open);
+            }
+            b']' | b'}' if !is_text => open = open.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
 }
 
 fn form(text: &str, retain: Retain) -> Result<Published, String> {
@@ -183,6 +201,15 @@ mod tests {
     fn one(kind: Option<&str>, body: &str) -> Result<(String, String), String> {
         let published = read(kind, body.as_bytes(), Retain::No)?;
         Ok((published[0].room.to_string(), published[0].broadcast.event.json.to_string()))
+    }
+
+    #[test]
+    fn what_lies_within_each_other_is_counted_outside_of_texts() {
+        for (json, deep) in
+            [("1", 0), ("[]", 1), (r#"{"a":[{}]}"#, 3), (r#"["[[[", "\"[["]"#, 1), (r#"["\\",[1]]"#, 2)]
+        {
+            assert_eq!(depth(json), deep, "{json}");
+        }
     }
 
     fn ok(room: &str, json: &str) -> Result<(String, String), String> {

@@ -74,6 +74,8 @@ pub(super) enum Outcome {
     Accepted,
     /// Why they were not taken.
     Refused(String),
+    /// Why they never will be.
+    Unusable(String),
 }
 
 impl Outcome {
@@ -81,6 +83,7 @@ impl Outcome {
         match self {
             Outcome::Accepted => Answer::text(Status::Ok, "ok"),
             Outcome::Refused(why) => Answer::refused(Status::Unavailable, why.clone()),
+            Outcome::Unusable(why) => Answer::refused(Status::Bad, why.clone()),
         }
     }
 }
@@ -152,7 +155,7 @@ impl Publications {
                     self.keys.insert(Arc::clone(key), Known::Accepted);
                     self.accepted.push_back((now, Arc::clone(key)));
                 }
-                Outcome::Refused(_) => _ = self.keys.remove(key),
+                Outcome::Refused(_) | Outcome::Unusable(_) => _ = self.keys.remove(key),
             }
         }
         Some(publication)

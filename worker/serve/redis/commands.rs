@@ -57,10 +57,7 @@ pub(super) fn run(address: &Address, waiting: &Receiver<Command>, uid: &str, to:
     let mut wait = FIRST;
     loop {
         let served = match address.connect() {
-            Ok(connection) => {
-                wait = FIRST;
-                serve(connection, waiting, uid, to)
-            }
+            Ok(connection) => serve(connection, waiting, uid, to, &mut wait),
             Err(error) => Ok(error),
         };
         let Ok(why) = served else { return };
@@ -69,7 +66,7 @@ pub(super) fn run(address: &Address, waiting: &Receiver<Command>, uid: &str, to:
         }
         // What came meanwhile is not kept waiting.
         while let Ok(command) = waiting.try_recv() {
-            if refuse(command, &why, to).is_err() {
+            if refuse(&command, &why, to).is_err() {
                 return;
             }
         }
@@ -83,6 +80,7 @@ fn serve(
     waiting: &Receiver<Command>,
     uid: &str,
     to: &Loop,
+    wait: &mut Duration,
 ) -> Result<String, Gone> {
     to.tell(Came::Link(Part::Commands, Ok(())))?;
     loop {
@@ -95,6 +93,7 @@ fn serve(
         if let Err(why) = carry_out(&mut connection, batch, uid, to)? {
             return Ok(why);
         }
+        *wait = FIRST;
     }
 }
 
@@ -119,20 +118,24 @@ fn carry_out(
         Ok(replies) => replies,
         Err(error) => {
             let why = error.to_string();
-            batch.into_iter().try_for_each(|command| refuse(command, &why, to))?;
+            batch.iter().try_for_each(|command| refuse(command, &why, to))?;
             return Ok(Err(why));
         }
     };
     // The first is the pulse's.
     let mut replies = replies.into_iter().skip(1);
+    let mut is_load = false;
     for command in batch {
         match command {
             Command::Publish { id, .. } => to.tell(Came::Published(id, outcome(replies.next().as_ref())))?,
             Command::Respond { .. } => _ = replies.next(),
-            Command::Load => match load(connection) {
-                Ok(retained) => to.tell(Came::Retained(retained))?,
-                Err(error) => return Ok(Err(error.to_string())),
-            },
+            Command::Load => is_load = true,
+        }
+    }
+    if is_load {
+        match load(connection) {
+            Ok(retained) => to.tell(Came::Retained(retained))?,
+            Err(error) => return Ok(Err(error.to_string())),
         }
     }
     Ok(Ok(()))
@@ -179,11 +182,11 @@ fn load(connection: &mut Connection) -> Result<Vec<(RoomName, String)>, RedisErr
     Ok(found)
 }
 
-fn refuse(command: Command, why: &str, to: &Loop) -> Result<(), Gone> {
+fn refuse(command: &Command, why: &str, to: &Loop) -> Result<(), Gone> {
     match command {
         Command::Publish { id, .. } => {
             let why = format!("Redis does not answer ({why}): try again, with the same Idempotency-Key");
-            to.tell(Came::Published(id, Outcome::Refused(why)))
+            to.tell(Came::Published(*id, Outcome::Refused(why)))
         }
         // What is retained is asked for again with the next subscription.
         Command::Respond { .. } | Command::Load => Ok(()),

@@ -16,10 +16,10 @@ const BROADCASTS: &str = "socket.io#/#";
 pub(super) const OLDEST: &str = "socket.io#emitter";
 /// Every broadcast of the namespace.
 pub(super) const PATTERN: &str = "socket.io#/#*";
-/// Values within each other at most.
-const DEPTH: usize = 64;
-/// Bytes of a message at most.
-const MOST: usize = 1_000_000;
+/// Values within each other at most, as the library counts them: a level of a publisher's message is two.
+const DEPTH: usize = 256;
+/// Bytes of a message at most. What a publisher sends in JSON may become more than twice as long.
+const MOST: usize = 4_000_000;
 /// Of an event, and of an event with attachments.
 const EVENTS: [u64; 2] = [2, 5];
 /// MessagePack's own extension for a time.
@@ -169,10 +169,10 @@ fn time(bytes: &[u8]) -> Option<String> {
     Some(format!("{stamp:.3}"))
 }
 
-/// A message for other gateways and servers, of the sender `uid`.
-pub(super) fn write(uid: &str, broadcast: &Broadcast, retain: Retain) -> Vec<u8> {
-    // It was made of JSON.
-    let data: Json = serde_json::from_str(&broadcast.event.json).unwrap_or_default();
+/// A message for other gateways and servers, of the sender `uid`; `None`: it cannot be written so that they read the same, such as a number
+/// beyond all that is counted with.
+pub(super) fn write(uid: &str, broadcast: &Broadcast, retain: Retain) -> Option<Vec<u8>> {
+    let data: Json = serde_json::from_str(&broadcast.event.json).ok()?;
     let names =
         |rooms: &[RoomName]| Value::Array(rooms.iter().map(|room| Value::from(room.as_str())).collect());
     let flags = match retain {
@@ -195,7 +195,7 @@ pub(super) fn write(uid: &str, broadcast: &Broadcast, retain: Retain) -> Vec<u8>
     let mut bytes = Vec::new();
     // Writing into memory does not fail.
     let _ = rmpv::encode::write_value(&mut bytes, &Value::Array(vec![Value::from(uid), packet, options]));
-    bytes
+    read(&channel(&broadcast.rooms), &bytes).is_some().then_some(bytes)
 }
 
 pub(super) fn value(json: &Json) -> Value {

@@ -20,6 +20,8 @@ use super::rooms::RoomName;
 use ::redis::{Client, Connection, IntoConnectionInfo, RedisError};
 use commands::Command;
 use mio::Waker;
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -70,6 +72,8 @@ pub(super) struct Redis {
     uid: String,
     commands_up: Result<(), String>,
     subscription_up: Result<(), String>,
+    /// Whether what is retained was read since the subscription came up.
+    is_loaded: bool,
     /// Whether the log has it that there is no connection.
     is_told: bool,
 }
@@ -142,6 +146,7 @@ impl Redis {
             uid: uid.to_string(),
             commands_up: not_yet(),
             subscription_up: not_yet(),
+            is_loaded: false,
             is_told: false,
         })
     }
@@ -153,14 +158,19 @@ impl Redis {
     /// Publishes what a publisher sent; [`Came::Published`] says what became of it.
     ///
     /// # Errors
-    /// Why it is not even tried.
-    pub(super) fn publish(&self, id: PublicationId, publication: &Publication) -> Result<(), String> {
-        self.is_up().map_err(|why| format!("Redis does not take it ({why}): try again"))?;
+    /// What became of it, if it is not even tried.
+    pub(super) fn publish(&self, id: PublicationId, publication: &Publication) -> Result<(), Outcome> {
+        self.is_up().map_err(|why| Outcome::Refused(format!("Redis does not take it ({why}): try again")))?;
         let mut messages = Vec::with_capacity(publication.messages.len());
         for one in &publication.messages {
+            let body = message::write(&self.uid, &one.broadcast, one.retain).ok_or_else(|| {
+                Outcome::Unusable(
+                    "a `message` has a number or a text that other gateways cannot be told".to_owned(),
+                )
+            })?;
             messages.push(commands::Message {
                 channel: message::channel(&one.broadcast.rooms),
-                body: message::write(&self.uid, &one.broadcast, one.retain),
+                body,
                 retained: match one.retain {
                     Retain::Newest => {
                         Some((one.room.clone(), one.channel.clone(), one.broadcast.event.json.to_string()))
@@ -171,8 +181,10 @@ impl Redis {
         }
         let key = publication.key().map(str::to_owned);
         self.commands.try_send(Command::Publish { id, key, messages }).map_err(|error| match error {
-            TrySendError::Full(_) => "too many messages wait for Redis: try again".to_owned(),
-            TrySendError::Disconnected(_) => "the gateway is leaving".to_owned(),
+            TrySendError::Full(_) => {
+                Outcome::Refused("too many messages wait for Redis: try again".to_owned())
+            }
+            TrySendError::Disconnected(_) => Outcome::Refused("the gateway is leaving: try again".to_owned()),
         })
     }
 
@@ -183,14 +195,17 @@ impl Redis {
         }
     }
 
-    /// A connection is there, or is not any more. After the subscription what is retained is asked for: what changed before was not heard.
+    /// A connection is there, or is not any more. After the subscription what is retained is asked for, until it is there: what changed before
+    /// was not heard.
     pub(super) fn link(&mut self, part: Part, state: Result<(), String>) {
-        let is_new = part == Part::Subscription && state.is_ok();
         match part {
             Part::Commands => self.commands_up = state,
-            Part::Subscription => self.subscription_up = state,
+            Part::Subscription => {
+                self.is_loaded = false;
+                self.subscription_up = state;
+            }
         }
-        if is_new && self.commands.try_send(Command::Load).is_err() {
+        if !self.is_loaded && self.is_up().is_ok() && self.commands.try_send(Command::Load).is_err() {
             log::warn!("gateway.redis_busy");
         }
         let error = self.is_up().err().map(str::to_owned);
@@ -207,9 +222,14 @@ impl Redis {
         }
     }
 
+    /// What is retained came.
+    pub(super) fn loaded(&mut self) {
+        self.is_loaded = true;
+    }
+
     /// # Errors
     /// Why it is not.
-    pub(super) fn is_up(&self) -> Result<(), &str> {
+    fn is_up(&self) -> Result<(), &str> {
         for part in [&self.commands_up, &self.subscription_up] {
             part.as_ref().map_err(String::as_str)?;
         }
@@ -217,9 +237,11 @@ impl Redis {
     }
 }
 
-/// Waits after a failure; the next wait is twice as long.
+/// Waits after a failure, between half of it and the whole, so that many gateways do not come at once; the next wait is twice as long.
 fn back_off(wait: &mut Duration) {
-    std::thread::sleep(*wait);
+    // Keys of its hash are the standard library's randomness.
+    let random = RandomState::new().build_hasher().finish() % 1_000;
+    std::thread::sleep(wait.mul_f64(0.5 + random as f64 / 2_000.0));
     *wait = (*wait * 2).min(LONGEST);
 }
 

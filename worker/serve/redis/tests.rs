@@ -9,9 +9,9 @@ use rmpv::Value;
 use serde_json::{Value as Json, json};
 use std::sync::Arc;
 
-fn pack(value: Value) -> Vec<u8> {
+fn pack(value: &Value) -> Vec<u8> {
     let mut bytes = Vec::new();
-    rmpv::encode::write_value(&mut bytes, &value).unwrap();
+    rmpv::encode::write_value(&mut bytes, value).unwrap();
     bytes
 }
 
@@ -21,7 +21,7 @@ fn packed(json: &Json) -> Value {
 
 /// What a channel's message is to rooms and as an event.
 fn read(channel: &str, parts: &Json) -> Option<(Vec<String>, String)> {
-    let read = message::read(channel, &pack(packed(parts)))?;
+    let read = message::read(channel, &pack(&packed(parts)))?;
     Some((
         read.broadcast.rooms.iter().map(RoomName::to_string).collect(),
         read.broadcast.event.json.to_string(),
@@ -90,7 +90,7 @@ fn bytes_times_and_numbers_become_what_a_client_knows() {
             ("data".into(), Value::Array(vec!["x".into(), value])),
         ]);
         let parts = Value::Array(vec!["e".into(), packet, Value::Map(Vec::new())]);
-        message::read("socket.io#/#", &pack(parts)).unwrap().broadcast.event
+        message::read("socket.io#/#", &pack(&parts)).unwrap().broadcast.event
     };
     let event = of(Value::Binary(vec![1, 2]));
     assert_eq!(&*event.json, r#"["x",{"_placeholder":true,"num":0}]"#);
@@ -130,11 +130,26 @@ fn what_other_servers_ask_is_understood() {
     let counted = json!({ "type": 7, "uid": "u", "requestId": "r",
         "packet": { "type": 2, "data": ["a"], "nsp": "/" }, "opts": { "rooms": [], "except": [], "flags": {} } });
     assert!(matches!(ask(&counted.to_string()), Some(Request::Counted { .. })));
-    assert!(matches!(request::read(&pack(packed(&counted))), Some(Request::Counted { .. })));
+    assert!(matches!(request::read(&pack(&packed(&counted))), Some(Request::Counted { .. })));
     for other in
         [r#"{"type":6,"uid":"emitter","data":["hello",1]}"#, r#"{"type":2,"sid":"x","room":"a"}"#, "{", ""]
     {
         assert_eq!(ask(other), None, "{other}");
+    }
+}
+
+#[test]
+fn what_others_could_not_read_is_not_written() {
+    let write = |message: &str| {
+        let event = Emitted::new("bid", message);
+        message::write("me", &Broadcast::to_room(&RoomName::new("a").unwrap(), event), Retain::No)
+    };
+    let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+    assert!(write(&nested(100)).is_some(), "as deep as a publisher's may be");
+    let numbers = format!("[{}]", vec!["1.5"; 240_000].join(","));
+    assert!(write(&numbers).is_some(), "as long as a publisher's may be");
+    for message in ["1e400".to_owned(), r#""\ud800""#.to_owned(), nested(1_000)] {
+        assert_eq!(write(&message), None, "{message}");
     }
 }
 
@@ -151,7 +166,7 @@ proptest! {
         let event = Emitted::new(&name, &json!({ "a": [argument, number, 1.5, null, true] }).to_string());
         let retain = if retained { Retain::Newest } else { Retain::No };
         let broadcast = Broadcast { rooms: rooms.clone(), ..Broadcast::to_room(&RoomName::new("x").unwrap(), event) };
-        let read = message::read(&channel(&rooms), &message::write("me", &broadcast, retain)).unwrap();
+        let read = message::read(&channel(&rooms), &message::write("me", &broadcast, retain).unwrap()).unwrap();
         prop_assert_eq!(read.retain, retain);
         prop_assert_eq!(read.channel(), Some(name));
         let (said, heard): (Json, Json) = (
