@@ -1,7 +1,7 @@
 //! What the benchmark runs as processes of its own: itself, with a hidden first word.
 
 use crate::error::{BenchError, While};
-use crate::{live, loads, say};
+use crate::{instructions, live, loads, say};
 use std::process::{Command, ExitCode};
 
 const WORD: &str = "--child";
@@ -17,10 +17,12 @@ pub enum Child {
     Sink,
     /// The HTTP engine alone.
     Engine,
+    /// A hot path again and again, so that its instructions can be counted.
+    Work,
 }
 
 impl Child {
-    const ALL: [Child; 4] = [Child::ColdLoads, Child::Framer, Child::Sink, Child::Engine];
+    const ALL: [Child; 5] = [Child::ColdLoads, Child::Framer, Child::Sink, Child::Engine, Child::Work];
 
     fn as_str(self) -> &'static str {
         match self {
@@ -28,6 +30,7 @@ impl Child {
             Child::Framer => "framer",
             Child::Sink => "sink",
             Child::Engine => "engine",
+            Child::Work => "work",
         }
     }
 
@@ -65,6 +68,7 @@ pub fn run(given: &[String]) -> Option<ExitCode> {
         Some(Child::Framer) => live::framer(rest.get(1..).unwrap_or_default()),
         Some(Child::Sink) => live::sink(rest.get(1..).unwrap_or_default()),
         Some(Child::Engine) => live::engine(rest.get(1..).unwrap_or_default()),
+        Some(Child::Work) => instructions::work(rest.get(1..).unwrap_or_default()),
         None => Err(BenchError::new("starting a child", "there is none of that name")),
     };
     Some(match done {

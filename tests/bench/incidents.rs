@@ -121,6 +121,16 @@ fn over_many(count: usize, incidents: &[Incident]) -> Result<Duration, BenchErro
     Ok(all)
 }
 
+/// So many incidents in each of so many matches, again and again; how many happenings that were.
+///
+/// # Errors
+/// [`BenchError`]: an incident was lost or told twice.
+pub fn again(matches: usize, count: usize, times: usize) -> Result<usize, BenchError> {
+    let incidents = stated(count);
+    (0..times).try_for_each(|_| in_matches(matches, count, &incidents).map(|_| ()))?;
+    Ok(times * matches * count)
+}
+
 /// The same incidents in each of so many matches, in turn; `count` of them are happenings.
 fn in_matches(matches: usize, count: usize, incidents: &[Incident]) -> Result<Duration, BenchError> {
     let now = Instant::now();

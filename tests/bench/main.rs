@@ -11,6 +11,7 @@ mod error;
 mod flood;
 mod forest;
 mod incidents;
+mod instructions;
 mod live;
 mod loads;
 mod machine;

@@ -2,7 +2,7 @@
 
 use crate::effort::Effort;
 use crate::report::Row;
-use crate::{incidents, live, loads, saturation, size};
+use crate::{incidents, instructions, live, loads, saturation, size};
 use std::time::Instant;
 
 /// A row of the table of targets.
@@ -40,11 +40,13 @@ pub enum RowName {
     Poll,
     /// A JSON push server.
     Push,
+    /// Instructions of the hot paths.
+    Instructions,
 }
 
 impl RowName {
     /// All, in the order in which they are measured.
-    pub const ALL: [RowName; 16] = [
+    pub const ALL: [RowName; 17] = [
         RowName::Peers,
         RowName::Loads,
         RowName::Saturation,
@@ -61,6 +63,7 @@ impl RowName {
         RowName::Rooms,
         RowName::Poll,
         RowName::Push,
+        RowName::Instructions,
     ];
 
     /// Its name.
@@ -82,6 +85,7 @@ impl RowName {
             RowName::Rooms => "rooms",
             RowName::Poll => "poll",
             RowName::Push => "push",
+            RowName::Instructions => "instructions",
         }
     }
 
@@ -114,6 +118,7 @@ impl RowName {
             RowName::Push => {
                 "1,000 topics of JSON, 20,000 deltas/s, 200 subscriptions a connection, beside plain collectors"
             }
+            RowName::Instructions => "instructions of the hot paths, beside those that were accepted",
         }
     }
 
@@ -131,7 +136,12 @@ impl RowName {
             | RowName::Events
             | RowName::Redis
             | RowName::Size => true,
-            RowName::Many | RowName::Strategies | RowName::Rooms | RowName::Poll | RowName::Push => false,
+            RowName::Many
+            | RowName::Strategies
+            | RowName::Rooms
+            | RowName::Poll
+            | RowName::Push
+            | RowName::Instructions => false,
         }
     }
 }
@@ -156,6 +166,7 @@ pub fn measure(name: RowName, effort: Effort) -> Row {
         RowName::Rooms => live::rooms_row(effort),
         RowName::Poll => live::poll_row(effort),
         RowName::Push => live::push_row(effort),
+        RowName::Instructions => instructions::measure(effort),
     };
     Row::new(name, measured, began.elapsed().as_secs_f64())
 }
