@@ -26,6 +26,8 @@ use touchline_common::ipc::messages::data::Stream;
 
 /// Documents that are under way at a time.
 const DOCUMENTS: usize = 32;
+/// How often a server to which nothing is sent is asked for a sign of life.
+const SIGN_OF_LIFE: Duration = Duration::from_millis(500);
 const LATE: &str = "the server did not answer in time";
 
 pub(in crate::record) struct Redis {
@@ -39,6 +41,8 @@ pub(in crate::record) struct Redis {
     /// How long the document of a match that has ended stays.
     keep: Duration,
     connection: Option<Connection>,
+    /// When it was last asked for a sign of life.
+    asked_at: Instant,
 }
 
 impl Redis {
@@ -54,6 +58,7 @@ impl Redis {
             maxlen: streams.maxlen,
             keep: config.store.keep_matches.get(),
             connection: None,
+            asked_at: Instant::now(),
         }
     }
 
@@ -218,6 +223,22 @@ impl Sink for Redis {
         }
         self.connection = Some(connection);
         Ok(())
+    }
+
+    /// A server that is back without what it had is noticed though nothing is to be sent.
+    fn idle(&mut self) -> Result<(), String> {
+        if self.asked_at.elapsed() < SIGN_OF_LIFE {
+            return Ok(());
+        }
+        self.asked_at = Instant::now();
+        let Some(mut connection) = self.connection.take() else {
+            return Err("there is no connection".into());
+        };
+        let mut asked = pipe();
+        asked.cmd("PING");
+        let replies = self.ask(&mut connection, &asked.get_packed_pipeline(), asked.len(), &mut || ())?;
+        self.connection = Some(connection);
+        first_error(&replies).map_or(Ok(()), Err)
     }
 
     fn disconnect(&mut self) {
