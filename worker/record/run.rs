@@ -17,7 +17,7 @@ use super::query::Clients;
 use super::queue::lock;
 use super::sink::Sinks;
 use super::store::{MatchJob, Opened, Snapshot, checkpoint};
-use super::thread::{Gone, Job, OwnJob, Reply, Shared};
+use super::thread::{self, Gone, Job, OwnJob, Reply, Shared};
 use super::time::wall_us;
 use super::waiting;
 use crate::coalesce::Coalescing;
@@ -154,8 +154,8 @@ impl Recorder {
         let sinks = Sinks::start(&config, token, &shared, &bulk_shared)?;
         let threads = [
             checkpoint::start(&config.path, &shared)?,
-            start_thread("store", &waker, move |wake| store.run(wake))?,
-            start_thread("bulk", &waker, move |wake| bulk.run(wake))?,
+            thread::start("store", &waker, move |wake| store.run(wake))?,
+            thread::start("bulk", &waker, move |wake| bulk.run(wake))?,
         ];
         let feed = Feed::from_environment(poll.registry(), FEED);
         let now = Instant::now();
@@ -597,20 +597,4 @@ impl Recorder {
             }
         }
     }
-}
-
-/// Starts a thread that wakes the loop when replies wait for it.
-fn start_thread(
-    name: &'static str,
-    waker: &Arc<Waker>,
-    run: impl FnOnce(&dyn Fn()) + Send + 'static,
-) -> Result<JoinHandle<()>, RecordError> {
-    let waker = Arc::clone(waker);
-    let wake = move || {
-        if let Err(error) = waker.wake() {
-            log::error!(error:% = error; "store.wake_failed");
-        }
-    };
-    let started = std::thread::Builder::new().name(name.into()).spawn(move || run(&wake));
-    started.map_err(|source| RecordError::Kernel { operation: "start a thread of the store", source })
 }

@@ -4,11 +4,14 @@
 //! Jobs go to a thread in order; replies come after the commit that they follow from. What only one of the streams has is its own kind
 //! of job, `J`. [`Newest`] is for readers that wait for rows.
 
+use super::RecordError;
 use super::ledger::Source;
 use super::queue::{Cost, Queue, lock};
 use super::readers::Readers;
+use mio::Waker;
 use std::path::PathBuf;
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use touchline_common::ipc::Header;
 use touchline_common::ipc::frame::HEADER_LEN;
@@ -21,6 +24,25 @@ pub const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::
 pub const LAST_ATTEMPTS: u32 = 5;
 /// What a job costs beside its bytes.
 const SMALL: usize = 64;
+
+/// Starts one of the two threads, which wakes the loop when it has a reply.
+///
+/// # Errors
+/// [`RecordError::Kernel`].
+pub(super) fn start(
+    name: &'static str,
+    waker: &Arc<Waker>,
+    run: impl FnOnce(&dyn Fn()) + Send + 'static,
+) -> Result<JoinHandle<()>, RecordError> {
+    let waker = Arc::clone(waker);
+    let wake = move || {
+        if let Err(error) = waker.wake() {
+            log::error!(error:% = error; "store.wake_failed");
+        }
+    };
+    let started = std::thread::Builder::new().name(name.into()).spawn(move || run(&wake));
+    started.map_err(|source| RecordError::Kernel { operation: "start a thread of the store", source })
+}
 
 #[derive(Debug)]
 pub enum Job<J> {
