@@ -1,6 +1,6 @@
 //! Where what is published here goes beside our own clients, and what must have it before a publisher is told `ok`.
 
-use super::publish::{Outcome, Publication, PublicationId};
+use super::publish::{Outcome, Publication, PublicationId, Retain};
 use super::redis::{Came, Redis, Relayed, Request, all_rooms, no_answers, no_sockets};
 use super::redis::{Part, ROOMS};
 use super::rooms::{Broadcast, Emitted, Namespace, RoomName, SessionId};
@@ -85,7 +85,9 @@ impl Gateway {
     fn relayed(&mut self, message: &Relayed, now: Instant) {
         self.publishing.relayed += 1;
         let Relayed { broadcast, retain } = message;
-        if let Some(channel) = message.channel() {
+        if *retain == Retain::Newest
+            && let Some(channel) = broadcast.event.name()
+        {
             self.retain(*retain, &broadcast.rooms, &channel, &broadcast.event);
         }
         self.broadcast(broadcast, Some(now), now);

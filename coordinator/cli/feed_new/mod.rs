@@ -24,7 +24,7 @@ const FILE: u64 = 64 << 20;
 /// Bytes of an answer.
 const ANSWER: u64 = 64 << 10;
 
-/// Whether there is somebody to ask.
+/// Whether standard input can be asked.
 pub(super) enum Asking<'a> {
     Nobody,
     Somebody { input: &'a mut dyn BufRead, prompts: &'a mut dyn Write },

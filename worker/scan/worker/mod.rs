@@ -235,8 +235,11 @@ impl Worker {
 
     /// How long the loop pauses before it reads again, so that several messages share a wake-up; never beyond what is due.
     pub(super) fn pause(&mut self, now: Instant) -> Duration {
+        if !std::mem::take(&mut self.turn.has_read) {
+            return Duration::ZERO;
+        }
         let wait = self.wait();
-        if !std::mem::take(&mut self.turn.has_read) || wait.is_zero() {
+        if wait.is_zero() {
             return Duration::ZERO;
         }
         self.coalescing.after(now).min(wait)

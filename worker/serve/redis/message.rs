@@ -32,13 +32,6 @@ pub(in crate::serve) struct Relayed {
     pub retain: Retain,
 }
 
-impl Relayed {
-    /// The name of its event.
-    pub(in crate::serve) fn channel(&self) -> Option<String> {
-        self.broadcast.event.name()
-    }
-}
-
 /// The channel that a broadcast to these rooms goes to.
 pub(super) fn channel(rooms: &[RoomName]) -> String {
     match rooms {
@@ -195,7 +188,7 @@ pub(super) fn write(uid: &str, broadcast: &Broadcast, retain: Retain) -> Option<
     let mut bytes = Vec::new();
     // Writing into memory does not fail.
     let _ = rmpv::encode::write_value(&mut bytes, &Value::Array(vec![Value::from(uid), packet, options]));
-    read(&channel(&broadcast.rooms), &bytes).is_some().then_some(bytes)
+    Some(bytes)
 }
 
 pub(super) fn value(json: &Json) -> Value {

@@ -1,7 +1,7 @@
 //! Other gateways, servers of Socket.IO and emitters, through a Redis: the channels of the classic adapter.
 //!
-//! Two threads with the synchronous client, each with a connection that is made anew with back-off: `commands` publishes, `subscriber` hears.
-//! A pulse that is sent by the one and heard by the other shows that both work; without it this gateway takes nothing from publishers.
+//! Two threads with the synchronous client, each with a connection that is made anew with back-off: `commands` publishes, `subscriber` receives.
+//! A pulse that is sent by the one and received by the other shows that both work; without it this gateway takes nothing from publishers.
 //! What publishers send reaches our own clients by the subscription, too: so all gateways have it in the same order. `message` and `request`
 //! are pure. Callers: the loop.
 
@@ -30,7 +30,7 @@ use std::time::Duration;
 /// Requests of publishers that wait for the thread.
 const WAITING: usize = 1_024;
 /// What waits for the loop: a thread that finds it full waits, and a server to which it does not listen breaks off.
-const HEARD: usize = 4_096;
+const RECEIVED: usize = 4_096;
 /// How long a connection, and an answer, may take.
 const ANSWER: Duration = Duration::from_secs(2);
 /// Before the first attempt is over.
@@ -130,7 +130,7 @@ impl Redis {
         let uid = super::engine_io::random_id()
             .ok_or_else(|| io::Error::other("the kernel has no random bytes"))?;
         let (commands, waiting) = sync_channel(WAITING);
-        let (came, taken) = sync_channel(HEARD);
+        let (came, taken) = sync_channel(RECEIVED);
         let to = Loop { came, waker: Arc::clone(waker) };
         let (own, address_of, name) = (to.clone(), address.clone(), uid.clone());
         let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
@@ -245,7 +245,7 @@ fn back_off(wait: &mut Duration) {
     *wait = (*wait * 2).min(LONGEST);
 }
 
-/// By which a gateway hears itself, and answers of its own would come.
+/// By which a gateway receives its own pulse.
 fn own_channel(uid: &str) -> String {
     format!("{}{uid}#", request::RESPONSES)
 }

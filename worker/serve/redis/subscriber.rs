@@ -1,4 +1,4 @@
-//! The thread that hears what others publish, until the loop is gone. Without a pulse in time the connection counts as dead.
+//! The thread that receives what others publish, until the loop is gone. Without a pulse in time the connection counts as dead.
 
 use super::message::{self, OLDEST, PATTERN};
 use super::request::{self, REQUESTS};
@@ -11,7 +11,7 @@ const SILENT: Duration = Duration::from_secs(5);
 pub(super) fn run(address: &Address, uid: &str, to: &Loop) {
     let mut wait = FIRST;
     loop {
-        let Ok(why) = hear(address, uid, to, &mut wait) else { return };
+        let Ok(why) = receive(address, uid, to, &mut wait) else { return };
         if to.tell(Came::Link(Part::Subscription, Err(why))).is_err() {
             return;
         }
@@ -20,23 +20,23 @@ pub(super) fn run(address: &Address, uid: &str, to: &Loop) {
 }
 
 /// Until the connection fails, and why it did.
-fn hear(address: &Address, uid: &str, to: &Loop, wait: &mut Duration) -> Result<String, Gone> {
+fn receive(address: &Address, uid: &str, to: &Loop, wait: &mut Duration) -> Result<String, Gone> {
     let mut connection = match address.connect() {
         Ok(connection) => connection,
         Err(error) => return Ok(error),
     };
     let own = own_channel(uid);
-    let mut heard = connection.as_pubsub();
-    let subscribed = heard
+    let mut subscription = connection.as_pubsub();
+    let subscribed = subscription
         .set_read_timeout(Some(SILENT))
-        .and_then(|()| heard.psubscribe(PATTERN))
-        .and_then(|()| heard.subscribe(&[OLDEST, REQUESTS, own.as_str()][..]));
+        .and_then(|()| subscription.psubscribe(PATTERN))
+        .and_then(|()| subscription.subscribe(&[OLDEST, REQUESTS, own.as_str()][..]));
     if let Err(error) = subscribed {
         return Ok(error.to_string());
     }
     let mut is_told = false;
     loop {
-        let message = match heard.get_message() {
+        let message = match subscription.get_message() {
             Ok(message) => message,
             Err(error) if error.is_timeout() => return Ok("nothing comes, not even the pulse".to_owned()),
             Err(error) => return Ok(error.to_string()),
